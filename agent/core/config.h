@@ -1,0 +1,88 @@
+/* config.h - the configuration: one table of options, filled from defaults, a YAML file, TRIMTAB_*
+ * variables and the command line, in that order.
+ *
+ * The table (config_options) is the only place that names an option: the libcyaml schema, the
+ * environment overrides, the checks and docs/configure.md are all made from it.
+ */
+#ifndef TRIMTAB_CONFIG_H
+#define TRIMTAB_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONFIG_FILE_MAX_BYTES (1 << 20)
+
+enum log_format { LOG_TEXT, LOG_JSON };
+enum syscall_mode { SYSCALL_BLOCKED, SYSCALL_WINDOWS, SYSCALL_EXACT };
+
+struct config {
+	struct {
+		char *state_dir;
+		char *user;
+		uint64_t period_ms;
+		uint64_t series;
+		double budget_ratio;
+	} agent;
+	struct {
+		int format; /* enum log_format */
+		int level;  /* enum log_level */
+	} log;
+	struct {
+		char *listen;
+		char *token;
+		char *tls_cert;
+		char *tls_key;
+	} serve;
+	struct {
+		bool enabled;
+		int mode; /* enum syscall_mode */
+		uint64_t window_ms;
+		uint64_t period_ms;
+	} syscall;
+	struct {
+		bool enabled;
+	} disk, sched;
+	struct {
+		bool enabled;
+		uint64_t sweep_ms;
+		uint64_t connections;
+	} tcp;
+	struct {
+		bool enabled;
+		char *ignore_mounts;
+		char *ignore_devices;
+	} host;
+};
+
+enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_UINT, OPTION_RATIO, OPTION_ENUM };
+
+struct option {
+	const char *section, *key;
+	enum option_type type;
+	size_t offset;	      /* in struct config */
+	const char *fallback; /* the default, as it would be written in the file */
+	double min, max;      /* OPTION_UINT, OPTION_RATIO */
+	const char *const *values; /* OPTION_ENUM: names, ended by NULL; the value is the index */
+	const char *unit;	   /* "ms", "bytes", "" */
+	bool reload;		   /* SIGHUP applies it; the others need a restart */
+	const char *help;	   /* one sentence */
+};
+
+extern const struct option config_options[];
+extern const size_t config_options_n;
+
+/* Makes a configuration from the defaults, the file (NULL: none) and the environment (`environ`
+ * style, NULL: none). On failure returns -errno and writes to err one line that names the file,
+ * line, key, what is wrong and what to do: "trimtab.yaml:3: unknown key \"serve.lisen\"; did you
+ * mean \"serve.listen\"?". config_free(NULL) is fine. */
+int config_load(const char *file, char *const *env, struct config **ret, char *err, size_t err_size);
+void config_free(struct config *c);
+/* Sets one option from text, as --listen does. Same errors. */
+int config_set(struct config *c, const char *section, const char *key, const char *text, char *err,
+	       size_t err_size);
+/* Writes docs/configure.md's table. */
+void config_print_docs(FILE *out);
+
+#endif

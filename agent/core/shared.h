@@ -1,0 +1,79 @@
+/* shared.h - the memory that the keeper and its roles share, mapped before the first fork.
+ *
+ * Each field has one writer, named beside it; readers take what they see. Numbers are u64 or smaller
+ * and aligned, so that a reader never sees half of one.
+ */
+#ifndef TRIMTAB_SHARED_H
+#define TRIMTAB_SHARED_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SHARED_PROBES 8
+#define SHARED_PROGS 48
+#define SHARED_MAPS 48
+#define SHARED_ROLES 8
+#define SHARED_REASON_MAX 200
+
+enum probe_phase { PROBE_OFF, PROBE_ATTACHED, PROBE_FAILED, PROBE_SHED };
+
+/* written by the keeper */
+struct shared_probe {
+	char name[16];
+	uint32_t phase; /* enum probe_phase */
+	char reason[SHARED_REASON_MAX]; /* why it failed, or what was shed; "" if all is well */
+};
+
+/* written by the keeper: one BPF program's own cost. Run time is measured in short random windows
+ * (BPF_STATS_RUN_TIME costs two clock reads a run) and scaled by the share of time measured. */
+struct shared_prog {
+	char name[32];
+	uint32_t probe; /* index of its probe */
+	uint32_t attached;
+	double run_seconds; /* estimated total */
+	double runs;	    /* estimated total */
+	uint64_t missed;    /* runs the kernel skipped (recursion), exact */
+};
+
+struct shared_map {
+	char name[32];
+	uint32_t probe;
+	uint64_t bytes; /* as the kernel accounts it (memlock in fdinfo) */
+};
+
+/* written by the keeper: how much of the time every syscall was observed */
+struct shared_windows {
+	uint32_t mode;		/* enum syscall_mode now in force */
+	uint32_t configured;	/* enum syscall_mode to return to */
+	uint64_t exact_until_ns; /* exact mode asked for a bounded time; 0: not */
+	uint64_t closed_ns;	/* sum of all windows that have ended */
+	uint64_t open_since_ns; /* 0: no window is open */
+	uint64_t windows;	/* opened since the start */
+};
+
+/* written by the keeper */
+struct shared_role {
+	char name[16];
+	pid_t pid; /* 0: not running */
+	uint32_t restarts;
+	uint64_t started_ns;
+	int last_status; /* as waitpid gives it */
+};
+
+struct shared {
+	uint64_t started_ns; /* keeper, CLOCK_MONOTONIC */
+	uint64_t started_unix_s;
+	uint32_t cpus; /* CPU slots of the per-CPU maps */
+	uint32_t probes_n, progs_n, maps_n, roles_n;
+	struct shared_probe probe[SHARED_PROBES];
+	struct shared_prog prog[SHARED_PROGS];
+	struct shared_map map[SHARED_MAPS];
+	struct shared_role role[SHARED_ROLES];
+	struct shared_windows windows;
+	uint32_t shed_level; /* keeper's governor: 0 nothing shed */
+	double bpf_cpu_ratio; /* keeper's governor: BPF run time now, as a share of the node's CPU */
+	char kernel[80];
+	char btf[SHARED_REASON_MAX]; /* "" or why there is no BTF */
+};
+
+#endif

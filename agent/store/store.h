@@ -1,0 +1,82 @@
+/* store.h - the series of this node: named, labelled numbers and histograms, in fixed memory.
+ *
+ * The store lives in one block of memory that the caller gives (the keeper maps it MAP_SHARED
+ * before it forks the roles, so a crashed agent loses nothing and no counter falls). One writer,
+ * any number of readers in the same process. Pure: no I/O, no log, no clock of its own.
+ *
+ * Bounds: `series` entries of STORE_LABELS_MAX bytes of labels, `hists` histograms; what does not
+ * fit is counted in store_stats.dropped, never an error that stops a source. A series that nobody
+ * has written for STORE_STALE_NS is left out by store_next(), and its place is reused.
+ *
+ * Cost: a write is one hash of the label text and one probe, about 150 ns.
+ */
+#ifndef TRIMTAB_STORE_H
+#define TRIMTAB_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "hist.h"
+
+#define STORE_LABELS_MAX 320
+#define STORE_STALE_NS (15ULL * 1000000000)
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+/* What a metric is; one static const table a source, which also makes docs/metrics.md. */
+struct metric {
+	const char *name; /* full, with unit: trimtab_block_io_bytes_total */
+	enum metric_type type;
+	const char *labels; /* label names, comma-separated, for the docs; "" for none */
+	const char *help;   /* one sentence: what, unit, how sampled */
+	const char *source; /* where the figure comes from: "tp_btf/block_rq_complete", "/proc/stat" */
+};
+
+struct series {
+	const struct metric *metric; /* static data of the program: the same address in each role */
+	uint64_t hash;
+	uint64_t written_ns; /* CLOCK_MONOTONIC of the last write; 0: free */
+	double value;        /* counter, gauge */
+	uint32_t hist;       /* histogram: index + 1 in the pool */
+	char labels[STORE_LABELS_MAX]; /* as exposed: device="vda",op="read" - escaped, in given order */
+};
+
+struct store;
+
+struct store_stats {
+	uint32_t series, series_max; /* in use, room */
+	uint32_t hists, hists_max;
+	uint64_t dropped; /* writes that found no room, since the store was made */
+};
+
+/* bytes that a store of this size needs; 0 if a number is 0 or too large */
+size_t store_size(uint32_t series, uint32_t hists);
+
+/* Formats `mem` (aligned to 64, zeroed or holding a store of just this size, which is then kept
+ * with all its series). Returns NULL if bytes is too small. Nothing to free. */
+struct store *store_open(void *mem, size_t bytes, uint32_t series, uint32_t hists);
+
+/* Sets a counter or gauge. Labels are pairs of C strings, name then value, ended by NULL. A counter
+ * is given its total; a total below the stored one is kept as it is, and the lower one is taken as
+ * a new base, so that the series never falls (the kernel's own counter was reset). */
+__attribute__((sentinel)) void store_set(struct store *s, const struct metric *m, uint64_t now_ns,
+					 double value, ...);
+/* Adds to a counter or gauge, which starts at 0. */
+__attribute__((sentinel)) void store_add(struct store *s, const struct metric *m, uint64_t now_ns,
+					 double value, ...);
+/* The histogram of a series, to be written whole by the caller; NULL if there is no room. */
+__attribute__((sentinel)) struct hist *store_hist(struct store *s, const struct metric *m,
+						  uint64_t now_ns, ...);
+
+/* Walks the live series in an order that keeps a metric's series together (by metric name, then
+ * by labels). *cursor starts at 0. Returns NULL at the end. */
+const struct series *store_next(struct store *s, uint64_t now_ns, size_t *cursor);
+const struct hist *store_series_hist(const struct store *s, const struct series *series);
+
+/* Looks one up by name and exact label text; NULL if there is none or it is stale. */
+const struct series *store_find(struct store *s, uint64_t now_ns, const char *name,
+				const char *labels);
+
+void store_get_stats(const struct store *s, struct store_stats *ret);
+
+#endif
