@@ -29,31 +29,38 @@ struct metric {
 	enum metric_type type;
 	const char *labels; /* label names, comma-separated, for the docs; "" for none */
 	const char *help;   /* one sentence: what, unit, how sampled */
-	const char *source; /* where the figure comes from: "tp_btf/block_rq_complete", "/proc/stat" */
+	const char *source; /* where it comes from: "tp_btf/block_rq_complete", "/proc/stat" */
 };
 
 struct series {
 	const struct metric *metric; /* static data of the program: the same address in each role */
 	uint64_t hash;
 	uint64_t written_ns; /* CLOCK_MONOTONIC of the last write; 0: free */
-	double value;        /* counter, gauge */
-	uint32_t hist;       /* histogram: index + 1 in the pool */
-	char labels[STORE_LABELS_MAX]; /* as exposed: device="vda",op="read" - escaped, in given order */
-};
+	double value;	     /* counter, gauge */
+	uint32_t hist;	     /* histogram: index + 1 in the pool */
+	uint32_t fresh;	     /* private: not yet in the order of store_next() */
+	double base;	     /* private: counter: what is added to the totals it is given */
+	uint64_t seal;	     /* private: guards metric and hash against a stray write */
+	char labels[STORE_LABELS_MAX]; /* as exposed, escaped, in the order given: device="vda" */
+} __attribute__((aligned(64)));	       /* all but the labels in one cache line */
 
 struct store;
 
 struct store_stats {
-	uint32_t series, series_max; /* in use, room */
+	uint32_t series, series_max; /* in use (stale ones too, until their place is taken), room */
 	uint32_t hists, hists_max;
-	uint64_t dropped; /* writes that found no room, since the store was made */
+	/* writes that found no room or made no sense (a counter that is negative or not finite, a
+	 * metric of another type, too many labels), since the store was made */
+	uint64_t dropped;
 };
 
 /* bytes that a store of this size needs; 0 if a number is 0 or too large */
 size_t store_size(uint32_t series, uint32_t hists);
 
 /* Formats `mem` (aligned to 64, zeroed or holding a store of just this size, which is then kept
- * with all its series). Returns NULL if bytes is too small. Nothing to free. */
+ * with all its series; anything else is overwritten). Each role opens the store that it writes,
+ * after the fork: opening repairs what a writer killed by SIGKILL left. Returns NULL if bytes is
+ * too small or mem is not aligned. Nothing to free. */
 struct store *store_open(void *mem, size_t bytes, uint32_t series, uint32_t hists);
 
 /* Sets a counter or gauge. Labels are pairs of C strings, name then value, ended by NULL. A counter
@@ -69,7 +76,8 @@ __attribute__((sentinel)) struct hist *store_hist(struct store *s, const struct 
 						  uint64_t now_ns, ...);
 
 /* Walks the live series in an order that keeps a metric's series together (by metric name, then
- * by labels). *cursor starts at 0. Returns NULL at the end. */
+ * by labels). *cursor starts at 0. Returns NULL at the end. Walk in one go: a series made in
+ * between is left out, and a walk begun in between may move the others. */
 const struct series *store_next(struct store *s, uint64_t now_ns, size_t *cursor);
 const struct hist *store_series_hist(const struct store *s, const struct series *series);
 
