@@ -7,6 +7,7 @@ SAN ?=
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 BUILD ?= $(if $(SAN),build-asan,build)
 CLANG ?= clang
+BPF_SYS := -idirafter /usr/include/$(shell uname -m)-linux-gnu
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes \
@@ -41,7 +42,7 @@ $(BUILD)/trimtab: $(OBJ)
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_x86 -I. -Iinclude -Ibpf -MMD -MP -c $< -o $@
+	$(CLANG) -target bpf -O2 -g -mcpu=v3 -Wall -Werror -D__TARGET_ARCH_x86 -I. -Iinclude -Ibpf $(BPF_SYS) -MMD -MP -c $< -o $@
 
 $(BUILD)/gen/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	@mkdir -p $(@D)

@@ -1,0 +1,99 @@
+/* common.bpf.h - what the probes share. */
+#ifndef TRIMTAB_COMMON_BPF_H
+#define TRIMTAB_COMMON_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "probes.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define TASK_SLOTS 65536 /* places of the arrays that hold something for each task */
+
+#define USER32_CS 0x23
+#define FUTEX_CMD_MASK 0x7f
+/* FUTEX_WAIT, _LOCK_PI, _WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2 */
+#define FUTEX_WAITS (1u << 0 | 1u << 6 | 1u << 9 | 1u << 11 | 1u << 13)
+
+static __always_inline void hist_add(struct hist *h, __u64 ns)
+{
+	__u32 slot = hist_slot(ns);
+
+	if (slot >= HIST_SLOTS) /* never; for the verifier */
+		return;
+	h->count[slot]++;
+	h->sum_ns += ns;
+}
+
+/* For histograms that any CPU may write. */
+static __always_inline void hist_add_atomic(struct hist *h, __u64 ns)
+{
+	__u32 slot = hist_slot(ns);
+
+	if (slot >= HIST_SLOTS)
+		return;
+	__sync_fetch_and_add(&h->count[slot], 1);
+	__sync_fetch_and_add(&h->sum_ns, ns);
+}
+
+/* Gives `key` (a device, a port) a slot of 1 .. slots - 1 of its own, on first use; 0 if all are taken.
+ * `ids` maps keys to slots, `owners` slots to keys; both are hashes, whose BPF_NOEXIST is the only
+ * compare-and-swap that 5.10 has. User space takes a slot back by deleting both entries. */
+static __always_inline __u32 slot_of_key(void *ids, void *owners, __u32 key, __u32 slots)
+{
+	__u32 *known = bpf_map_lookup_elem(ids, &key), slot, i;
+
+	if (likely(known))
+		return *known < slots ? *known : 0;
+	for (i = 1; i < slots; i++) {
+		slot = i;
+		if (bpf_map_update_elem(owners, &slot, &key, BPF_NOEXIST))
+			continue;
+		if (!bpf_map_update_elem(ids, &key, &slot, BPF_NOEXIST))
+			return slot;
+		bpf_map_delete_elem(owners, &slot); /* another CPU was first with this key */
+		known = bpf_map_lookup_elem(ids, &key);
+		return known && *known < slots ? *known : 0;
+	}
+	return 0;
+}
+
+/* The key of a syscall in struct syscall_leases: its number + 1, 0 for what cannot be told. */
+static __always_inline __u32 syscall_key(struct pt_regs *regs, long nr)
+{
+	if (nr == SYSCALL_NR_FUTEX && FUTEX_WAITS >> (regs->si & FUTEX_CMD_MASK & 31) & 1)
+		return SYSCALL_NR_FUTEX_WAIT + 1;
+	if (unlikely(regs->cs == USER32_CS))
+		return 0; /* a 32-bit program's numbers are others */
+	return (unsigned long)nr < SYSCALL_NRS - 1 ? nr + 1 : 0;
+}
+
+static __noinline __u32 lease_syscall(struct syscall_leases *l, __u32 key)
+{
+	__u32 slot;
+
+	if (!l || key == 0 || key >= SYSCALL_NRS)
+		return 0;
+	slot = l->used ? l->used : 1;
+	if (slot >= SYSCALL_SLOTS)
+		return 0;
+	l->key_of[slot] = key;
+	l->slot_of[key] = slot;
+	l->used = slot + 1;
+	return slot;
+}
+
+/* The slot of a key on this CPU; 0 is "other". */
+static __always_inline __u32 syscall_slot_of(struct syscall_leases *l, __u32 key)
+{
+	__u32 slot = l->slot_of[key & (SYSCALL_NRS - 1)];
+
+	if (unlikely(slot == 0))
+		slot = lease_syscall(l, key);
+	return slot < SYSCALL_SLOTS ? slot : 0;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* tcp.bpf.h - the maps that tell connections and service ports, shared by tcp.bpf.c and syscall.bpf.c
+ * (which sees accept() return). The loader gives maps of one name in two objects one descriptor. */
+#ifndef TRIMTAB_TCP_BPF_H
+#define TRIMTAB_TCP_BPF_H
+
+#include "common.bpf.h"
+#include <bpf/bpf_endian.h>
+
+struct connection {
+	__u64 start_ns;	  /* SYN sent, or established if inbound; 0: not known, or done with */
+	__u64 bytes[TCP_DIRECTIONS]; /* already in tcp_totals */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536); /* tcp.connections */
+	__type(key, __u64); /* the socket's address */
+	__type(value, struct connection);
+} tcp_connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TCP_PORTS);
+	__type(key, __u32);
+	__type(value, struct tcp_port);
+} tcp_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TCP_PORTS);
+	__type(key, __u32); /* direction << 16 | port */
+	__type(value, __u32);
+} tcp_ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TCP_PORTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} tcp_owners SEC(".maps");
+
+struct tcp_listened {
+	__u8 port[65536]; /* by local port: it is or was listened on */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tcp_listened);
+} tcp_listened SEC(".maps");
+
+static __always_inline void listen_on(__u16 port)
+{
+	__u32 zero = 0;
+	struct tcp_listened *l = bpf_map_lookup_elem(&tcp_listened, &zero);
+
+	if (l)
+		l->port[port] = 1;
+}
+
+static __always_inline struct tcp_port *port_slot(__u32 direction, __u32 port)
+{
+	__u32 slot = slot_of_key(&tcp_ids, &tcp_owners, direction << 16 | port, TCP_PORTS);
+	struct tcp_port *p = bpf_map_lookup_elem(&tcp_ports, &slot);
+
+	if (p && slot && !p->port) {
+		p->direction = direction;
+		p->port = port;
+	}
+	return p;
+}
+
+static __noinline struct tcp_port *port_of(struct sock_common *common)
+{
+	struct tcp_listened *listened;
+	__u16 local, remote;
+	__u32 zero;
+
+	if (!common)
+		return NULL;
+	local = BPF_CORE_READ(common, skc_num);
+	remote = bpf_ntohs(BPF_CORE_READ(common, skc_dport));
+	zero = 0;
+	listened = bpf_map_lookup_elem(&tcp_listened, &zero);
+	if (listened && listened->port[local])
+		return port_slot(TCP_INBOUND, local);
+	return port_slot(TCP_OUTBOUND, remote);
+}
+
+#endif
