@@ -1,11 +1,11 @@
-/* probes.h - the layout of the BPF maps that user space reads, shared by both halves.
+/* maps.h - the layout of the BPF maps that user space reads, shared by both halves.
  *
  * All of them are BPF_F_MMAPABLE arrays: the keeper maps them once, the roles inherit the mapping
  * and read it without a system call. Everything is a counter that never falls. What is kept per CPU
  * has one element a CPU, written by that CPU alone, so that no program needs an atomic operation.
  */
-#ifndef TRIMTAB_PROBES_H
-#define TRIMTAB_PROBES_H
+#ifndef TRIMTAB_MAPS_H
+#define TRIMTAB_MAPS_H
 
 #include "hist.h"
 

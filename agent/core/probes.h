@@ -1,0 +1,51 @@
+/* probes.h - loads and attaches the BPF half, and maps its arrays. Keeper only, root.
+ *
+ * Each probe is one BPF object; one that cannot load is reported with its reason in shared memory and
+ * the rest goes on. What may differ between kernels is decided by looking (BTF, trying), never by
+ * version. The arrays are mapped before the first fork, so that roles read them without a call.
+ */
+#ifndef TRIMTAB_PROBES_H
+#define TRIMTAB_PROBES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "config.h"
+#include "shared.h"
+
+/* The mapped arrays; NULL where the probe is not loaded. Element counts are in include/maps.h,
+ * those per CPU have shared->cpus elements. */
+struct probe_maps {
+	const struct syscall_cpu *syscall_cpus;
+	const struct sched_cpu *sched_cpus;
+	const struct disk_device *disk_devices;
+	const struct tcp_port *tcp_ports;
+	struct tcp_totals *tcp_totals; /* the sweep's counters are written by the keeper */
+};
+
+struct probes;
+
+/* Loads every enabled probe and attaches what is always on. Never fails as a whole but for lack of
+ * memory: s->probe[] says what works. probes_free() detaches and unloads everything. */
+int probes_load(const struct config *config, struct shared *s, struct probes **ret);
+void probes_free(struct probes *p);
+const struct probe_maps *probes_maps(const struct probes *p);
+
+/* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not
+ * loaded on this kernel). */
+int probes_attach(struct probes *p, const char *program, bool on);
+/* Detaches or attaches all that a probe always has on; says so in s->probe[]. */
+int probes_shed(struct probes *p, const char *probe, bool shed, const char *why);
+/* Opens (since_ns) or closes (0) the window of the syscall programs. */
+void probes_open_window(struct probes *p, uint64_t since_ns);
+/* Runs the TCP iterator in the network namespace of the calling process. 0 or -errno. */
+int probes_sweep_tcp(struct probes *p);
+void probes_first_sweep_done(struct probes *p);
+/* Reads each program's run time, runs and missed runs since it was loaded, in s->prog[] order. */
+struct probe_run {
+	uint64_t run_ns, runs, missed;
+};
+int probes_runs(struct probes *p, struct probe_run *ret, uint32_t n);
+/* A descriptor of some map, for a role to find out whether it may use it; -1 if nothing is loaded. */
+int probes_any_map_fd(const struct probes *p);
+
+#endif
