@@ -18,7 +18,7 @@ ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -fno-strict-aliasing -fstack-protecto
 	-D_FORTIFY_SOURCE=2) -Iinclude -Iagent -I$(BUILD)/gen -MMD -MP
 comma := ,
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=address$(comma)undefined)
-LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lcap -lseccomp -lm
+LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lyaml -lcap -lseccomp -lm
 
 PROBES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 SKELS := $(PROBES:%=$(BUILD)/gen/%.skel.h)

@@ -67,7 +67,10 @@ struct option {
 	const char *const *values; /* OPTION_ENUM: names, ended by NULL; the value is the index */
 	const char *unit;	   /* "ms", "bytes", "" */
 	bool reload;		   /* SIGHUP applies it; the others need a restart */
-	const char *help;	   /* one sentence */
+	bool secret;		   /* its value is never shown, not even in an error */
+	/* a rule beyond the type; 0, or -EINVAL and in why what is wrong and what to do; NULL: none */
+	int (*check)(const char *text, char *why, size_t why_size);
+	const char *help; /* one sentence */
 };
 
 extern const struct option config_options[];
