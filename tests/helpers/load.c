@@ -5,7 +5,7 @@
  * also timed from outside and the line gives the smallest, the median and the largest.
  *
  * In:      command line only (usage below); addresses are numeric IPv4 or IPv6
- * Out:     one JSON line on standard output, errors on standard error;
+ * Out:     one JSON line on standard output (get: the body instead), errors on standard error;
  *          0 done as told, 1 failed, 2 wrong usage
  * Bounds:  counts to 2^32, timed calls to 10^6, held connections to 16,384, sizes to 16 MiB
  * Needs:   libc only, also -static: it runs in the initramfs of the kernel matrix too
@@ -663,6 +663,7 @@ static int tcp_connect(const struct sockaddr_storage *to, socklen_t size, uint64
 	if (fd < 0)
 		return errno;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	r = connect(fd, (const struct sockaddr *)to, size) ? errno : 0;
 	if (r)
 		close(fd);
@@ -725,6 +726,45 @@ static int run_connect(struct load *l)
 static int run_refused(struct load *l)
 {
 	return connect_n(l, "refused", true);
+}
+
+/* One HTTP/1.0 request; the body goes to standard output. Any status but 200 is a failure. */
+static int run_get(struct load *l)
+{
+	char buffer[65536 + 1], *body = NULL;
+	struct sockaddr_storage to;
+	socklen_t size;
+	size_t had = 0;
+	ssize_t got;
+	int fd = -1, r;
+
+	r = address(l->arg[0], l->arg[1], &to, &size);
+	if (r)
+		return r;
+	r = tcp_connect(&to, size, l->timeout_ms, &fd);
+	if (r)
+		return fail(r, "connect");
+	if (dprintf(fd, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", l->arg[2], l->arg[0]) < 0)
+		return fail(errno, "send");
+	/* the head must fit the buffer; the body then goes through it */
+	while (!body && had < sizeof(buffer) - 1) {
+		got = read(fd, buffer + had, sizeof(buffer) - 1 - had);
+		if (got <= 0)
+			return fail(got ? errno : EPROTO, "answer");
+		had += (size_t)got;
+		buffer[had] = 0;
+		body = strstr(buffer, "\r\n\r\n");
+	}
+	if (!body || strncmp(buffer, "HTTP/1.", 7) || strncmp(buffer + 8, " 200 ", 5)) {
+		fprintf(stderr, "load: %s: %.60s\n", l->arg[2], buffer);
+		return 1;
+	}
+	body += 4;
+	fwrite(body, 1, had - (size_t)(body - buffer), stdout);
+	while ((got = read(fd, buffer, sizeof(buffer))) > 0)
+		fwrite(buffer, 1, (size_t)got, stdout);
+	close(fd);
+	return got < 0 || fflush(stdout) ? fail(errno, "answer") : 0;
 }
 
 struct listener {
@@ -884,6 +924,7 @@ static const struct command {
     {"refused", 3, 3, run_refused, "ADDR PORT N"},
     {"listen", 3, 3, run_listen,
      "ADDR PORT N [--backlog B] [--no-accept] [--delay MS] [--seconds S]"},
+    {"get", 3, 3, run_get, "ADDR PORT PATH [--timeout MS]   an HTTP body, to standard output"},
     {"spin", 1, 1, run_spin, "SECONDS"},
     {"fork", 1, 1, run_fork, "N   one after the other"},
 };
