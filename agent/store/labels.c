@@ -13,6 +13,7 @@
 
 #define HASH_A 0x9e3779b97f4a7c15ULL
 #define HASH_B 0xd6e8feb86659fd93ULL
+#define CUT_BYTES 40 /* of a value, in the last resort */
 
 struct pairs {
 	size_t n;
@@ -184,7 +185,7 @@ static void put_some(struct text *t, const struct pairs *p)
 	t->at = t->start;
 	t->end -= sizeof(room) - 1;
 	for (size_t i = 0; i < p->n; i++)
-		if (!put_pair(t, p->name[i], p->value[i], 0))
+		if (!put_pair(t, p->name[i], p->value[i], CUT_BYTES))
 			break;
 	t->end += sizeof(room) - 1;
 	snprintf(value, sizeof(value), "%016llx", (unsigned long long)hash);
