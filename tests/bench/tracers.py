@@ -89,13 +89,14 @@ class Trimtab(Tracer):
         self.steady = mode in ("exact", "blocked")
         self.path = os.environ.get("TRIMTAB", os.path.join(BUILD, "trimtab"))
 
-    def start(self, session):
+    def start(self, session, group=None):
         if not os.access(self.path, os.X_OK):
             raise Absent(f"{os.path.relpath(self.path)} is not there: run make")
         port, state = free_port(), session.folder()
         self.log = os.path.join(state, "log")
         self.process = session.start(
-            [self.path, "run", "--listen", f"127.0.0.1:{port}", "--state-dir", state], log=self.log,
+            [self.path, "run", "--listen", f"127.0.0.1:{port}", "--state-dir", state],
+            log=self.log, group=group,
             env={**os.environ, "TRIMTAB_SYSCALL_MODE": self.mode} if self.mode else None)
         self.url = f"http://127.0.0.1:{port}"
         try:
