@@ -159,6 +159,7 @@ static uint64_t seal_of(const struct series *x)
 
 /* --- places */
 
+/* Only a stale series is released, so the times in series_full_ns and hists_full_ns have passed. */
 static void release(struct store *s, uint32_t i)
 {
 	struct series *x = series_at(s, i);
@@ -169,11 +170,9 @@ static void release(struct store *s, uint32_t i)
 		*owner_at(s, x->hist - 1) = 0;
 		s->hists_n--;
 		s->hists_hand = x->hist - 1;
-		s->hists_full_ns = 0;
 	}
 	s->series_n--;
 	s->series_hand = i;
-	s->series_full_ns = 0;
 }
 
 /* A free place, which is made by releasing a stale series if need be; NULL if there is none. */

@@ -8,7 +8,8 @@
  * fit is counted in store_stats.dropped, never an error that stops a source. A series that nobody
  * has written for STORE_STALE_NS is left out by store_next(), and its place is reused.
  *
- * Cost: a write is one hash of the label text and one probe, about 150 ns.
+ * Cost: a write is one hash of the label text and one probe, 150 to 200 ns; a walk is 10 ns a
+ * series, and the first after series were made sorts those (2,000 new ones: 0.4 ms).
  */
 #ifndef TRIMTAB_STORE_H
 #define TRIMTAB_STORE_H

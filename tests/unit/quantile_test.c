@@ -14,8 +14,8 @@
 #define BOUND_RATIO 0.0443 /* 2^(1/16) - 1 = 0.04427 */
 
 /* quantiles as rank per 10,000, so that the exact rank needs no float */
-static const unsigned per_10000[] = {0,	   1,	 100,  500,  1000, 2500, 5000,
-				     7500, 9000, 9500, 9900, 9990, 9999, 10000};
+static const unsigned per_10000[] = {0,	   1,	 100,  500,  700,  1000, 2500, 2800, 5000,
+				     5500, 7500, 9000, 9500, 9900, 9990, 9999, 10000};
 
 static uint64_t samples[SAMPLES];
 

@@ -285,6 +285,8 @@ static const struct {
     {"a\x80z", "a?z"},
     {"cut \xe2\x82", "cut ??"},
     {"overlong \xc0\xaf", "overlong ??"},
+    {"overlong \xe0\x80\xaf", "overlong ???"},
+    {"overlong \xf0\x80\x80\xaf", "overlong ????"},
     {"surrogate \xed\xa0\x80", "surrogate ???"},
     {"beyond \xf4\x90\x80\x80", "beyond ????"},
     {"last \xf4\x8f\xbf\xbf", "last \xf4\x8f\xbf\xbf"},
