@@ -1,13 +1,13 @@
 /* app.js - the live page: latency histograms of this node, polled from the agent that serves it.
  *
- * Input: GET api/metrics?format=json&match=GLOB (one request a glob of MATCHES) and api/status,
- * every POLL_MS while the page is visible. What is drawn is the difference between the newest
- * reading and the one that is a window older, so the page shows now, not the average since boot.
- * Bounds: HISTORY_MAX readings and SPARK_MAX points a tile are kept, ROWS rows a table.
+ * Input: GET api/metrics?format=json&match=MATCH and api/status every POLL_MS while the page is
+ * visible. What is drawn is the difference between the newest reading and the one that is a window
+ * older, so the page shows now, not the average since boot.
+ * Bounds: HISTORY_MAX readings, SPARK_MAX points a tile and the rows of each table's spec are kept.
  * Cost: one pass over the series a poll. Text enters the document by textContent alone.
  *
- * Parts, in order: tables of what is shown, units, readings, histograms, chart, tables, tiles,
- * header, polling.
+ * Parts, in order: units, readings, histograms, what is shown, chart, tables, panels, tiles, header,
+ * polling.
  */
 
 const POLL_MS = 2000;
@@ -90,9 +90,9 @@ function slotOf(edge) {
 }
 
 /* { time_s, values: name -> [{key, labels, value}], hists: name -> [{key, labels, sum, slot, n}] } */
-function parse(answers) {
-	const reading = { time_s: answers[0].time, values: new Map(), hists: new Map() };
-	for (const m of answers.flatMap((a) => a.metrics)) {
+function parse(answer) {
+	const reading = { time_s: answer.time, values: new Map(), hists: new Map() };
+	for (const m of answer.metrics) {
 		const into = m.type === "histogram" ? reading.hists : reading.values;
 		const entry = { key: m.name + JSON.stringify(m.labels), labels: m.labels };
 		if (m.type === "histogram") {
@@ -669,7 +669,7 @@ function tileCpu(v) {
 function tileLoad(v) {
 	const value = v.gauge("trimtab_load1");
 	if (value === undefined) return null;
-	const cpus = new Set(v.gauges("trimtab_cpu_seconds_total").map((e) => e.labels.cpu)).size;
+	const cpus = v.gauge("trimtab_cpus") ?? MISSING;
 	const older = ["trimtab_load5", "trimtab_load15"].map((n) => (v.gauge(n) ?? NaN).toFixed(2)).join(" · ");
 	return { value, text: value.toFixed(2), sub: `${older} · ${cpus}${NBSP}CPUs` };
 }
@@ -692,7 +692,7 @@ function tilePressure(v) {
 
 function tileSpace(v) {
 	const sizes = index(v.gauges("trimtab_filesystem_size_bytes").map((e) => ({ ...e, key: JSON.stringify(e.labels) })));
-	const used = v.gauges("trimtab_filesystem_available_bytes").map((e) => {
+	const used = v.gauges("trimtab_filesystem_avail_bytes").map((e) => {
 		const size = sizes.get(JSON.stringify(e.labels))?.value;
 		return { mount: e.labels.mountpoint, free: e.value, value: size > 0 ? 1 - e.value / size : -1 };
 	}).sort((a, b) => b.value - a.value);
@@ -766,29 +766,38 @@ function readStatus(s) {
 	};
 }
 
-const PROBE_FINE = new Set(["attached"]);
-const MODULE_FINE = new Set(["running"]);
+const CHOSEN = /by configuration|\.enabled is false/; // off because somebody wanted it so
 
+/* [{text, chosen}]: all that does not run */
 function troubles(status) {
 	const list = [
-		...status.probes.filter((p) => !PROBE_FINE.has(p.state)).map((p) => `${p.name} probe ${p.state}: ${p.reason || "no reason given"}`),
-		...status.modules.filter((m) => !MODULE_FINE.has(m.state)).map((m) => `${m.name} ${m.state}: ${m.reason || "no reason given"}`),
-	];
-	if (status.shed_level > 0) list.push(`the BPF cost passed its budget: detail shed to level ${status.shed_level}`);
+		...status.probes.filter((p) => p.state !== "attached").map((p) => ({ ...p, name: `${p.name} probe` })),
+		...status.modules.filter((m) => m.state !== "running"),
+	].map((p) => ({
+		text: `${p.name} ${p.state}: ${p.reason || "no reason given"}`,
+		chosen: p.state === "off" && CHOSEN.test(p.reason),
+	}));
+	if (status.shed_level > 0) {
+		const text = `the BPF programs passed their CPU budget: detail is shed, level ${status.shed_level}`;
+		list.push({ text, chosen: false });
+	}
 	return list;
 }
 
 function showState(status) {
 	const list = troubles(status);
+	const bad = list.filter((t) => !t.chosen).length;
 	const pill = $("state");
-	put(pill, list.length ? `degraded · ${list.length}` : "ok");
-	pill.className = list.length ? "pill warn" : "pill good";
+	put(pill, bad ? `degraded · ${bad}` : list.length ? `ok · ${list.length} off` : "ok");
+	pill.className = bad ? "pill warn" : "pill good";
 	pill.disabled = list.length === 0;
-	const box = $("reasons");
 	if (list.length === 0) pill.setAttribute("aria-expanded", "false");
+	const box = $("reasons");
 	box.hidden = pill.getAttribute("aria-expanded") !== "true";
+	const text = list.map((t) => t.text);
 	const old = [...box.querySelectorAll("li")].map((e) => e.textContent);
-	if (old.join("\n") !== list.join("\n")) box.replaceChildren(make("ul", {}, ...list.map((t) => make("li", { textContent: t }))));
+	if (old.join("\n") !== text.join("\n"))
+		box.replaceChildren(make("ul", {}, ...text.map((t) => make("li", { textContent: t }))));
 }
 
 function showFacts(v) {
@@ -831,7 +840,14 @@ function showLosses(v) {
 
 /* ---- polling ---- */
 
-const MATCHES = ["trimtab_*"];
+/* what the page uses; the rest of the node's series stay at home */
+const MATCH = [
+	"trimtab_syscall_*", "trimtab_block_io_*", "trimtab_sched_*", "trimtab_tcp_*", "trimtab_lost_total",
+	"trimtab_node_info", "trimtab_uptime_seconds", "trimtab_process_*", "trimtab_cpus",
+	"trimtab_cpu_seconds_total", "trimtab_load*", "trimtab_memory_total_bytes",
+	"trimtab_memory_available_bytes", "trimtab_pressure_seconds_total", "trimtab_filesystem_size_bytes",
+	"trimtab_filesystem_avail_bytes", "trimtab_network_*e_bytes_total", "trimtab_network_*t_bytes_total",
+].join(",");
 
 const page = {
 	panels: PANELS.map((p) => new Panel(p)),
@@ -865,9 +881,9 @@ async function poll() {
 	if (page.busy || page.paused || document.hidden) return;
 	page.busy = true;
 	try {
-		const metrics = MATCHES.map((m) => get(`api/metrics?format=json&match=${encodeURIComponent(m)}`));
-		const [status, ...answers] = await Promise.all([get("api/status"), ...metrics]);
-		keep(parse(answers), readStatus(status));
+		const query = `api/metrics?format=json&match=${MATCH}`;
+		const [status, metrics] = await Promise.all([get("api/status"), get(query)]);
+		keep(parse(metrics), readStatus(status));
 		page.failures = page.failed_at = 0;
 		$("token-form").hidden = true;
 		redraw();

@@ -1,0 +1,230 @@
+/* page.test.mjs - the live page in a real browser, served by the real program on this node.
+ *
+ * Starts `trimtab run` on a free port with a state directory of its own (as root), makes disk and
+ * TCP load that must turn up on the page, and reads what the page says. TRIMTAB names another
+ * binary. Every wait is for a condition, with a deadline. Ends what it started, by its pid.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const TRIMTAB = process.env.TRIMTAB ?? fileURLToPath(new URL("../../build/trimtab", import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const DEADLINE_MS = 60000;
+const FIGURES = ["syscalls", "disk", "runqueue", "tcp"];
+const LOOP_BYTES = 4 << 20;
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "trimtab-page-"));
+const undo = []; // run in reverse
+let program, url, browser, page, loop, port;
+const complaints = []; // of the browser: console errors, page errors, CSP violations
+
+async function start() {
+	program = spawn(TRIMTAB, ["run", "--listen", "127.0.0.1:0", "--state-dir", dir], {
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	let log = "";
+	const address = await new Promise((resolve, reject) => {
+		const timer = setTimeout(() => reject(new Error(`no address within the deadline:\n${log}`)), DEADLINE_MS);
+		const read = (text) => {
+			log += text;
+			const found = /https?:\/\/127\.0\.0\.1:\d+/.exec(log);
+			if (found) resolve(found[0]);
+			if (found) clearTimeout(timer);
+		};
+		program.stdout.setEncoding("utf8").on("data", read);
+		program.stderr.setEncoding("utf8").on("data", read);
+		program.on("error", reject);
+		program.on("exit", (code) => reject(new Error(`trimtab ended with ${code}:\n${log}`)));
+	});
+	return address;
+}
+
+async function stop() {
+	if (!program || program.exitCode !== null || program.signalCode !== null) return;
+	const ended = once(program, "exit");
+	program.kill("SIGTERM");
+	const timer = setTimeout(() => program.kill("SIGKILL"), 20000);
+	await ended;
+	clearTimeout(timer);
+}
+
+/* A block device of our own: whatever /tmp lies on, writes to it are disk I/O. */
+function diskLoad() {
+	const image = path.join(dir, "image");
+	fs.writeFileSync(image, Buffer.alloc(LOOP_BYTES));
+	const device = execFileSync("losetup", ["--find", "--show", image], { encoding: "utf8" }).trim();
+	undo.push(() => execFileSync("losetup", ["--detach", device]));
+	const fd = fs.openSync(device, "r+");
+	undo.push(() => fs.closeSync(fd));
+	const timer = setInterval(() => {
+		fs.writeSync(fd, Buffer.alloc(4096, Math.random() * 256), 0, 4096, 0);
+		fs.fsyncSync(fd);
+	}, 50);
+	undo.push(() => clearInterval(timer));
+	return path.basename(device);
+}
+
+/* One connection after the other, each with a few round trips. */
+async function tcpLoad() {
+	const server = net.createServer((socket) => socket.pipe(socket).on("error", () => {}));
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	undo.push(() => server.close());
+	const timer = setInterval(() => {
+		let left = 10;
+		const client = net.connect(server.address().port, "127.0.0.1", () => client.write("x"));
+		client.on("data", () => (--left ? client.write("x") : client.end()));
+		client.on("error", () => {});
+	}, 100);
+	undo.push(() => clearInterval(timer));
+	return String(server.address().port);
+}
+
+async function open(options = {}) {
+	const context = await browser.newContext(options);
+	const opened = await context.newPage();
+	await opened.addInitScript(() => {
+		addEventListener("securitypolicyviolation", (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`));
+	});
+	opened.on("console", (m) => m.type() === "error" && complaints.push(m.text()));
+	opened.on("pageerror", (e) => complaints.push(String(e)));
+	return opened;
+}
+
+/* Waits until the page holds what is asked; says what it held instead. */
+async function until(where, selector, pattern) {
+	const text = () => where.locator(selector).allInnerTexts();
+	const end = Date.now() + DEADLINE_MS;
+	for (;;) {
+		const found = (await text()).join("\n");
+		if (pattern.test(found)) return found;
+		assert.ok(Date.now() < end, `${selector} never showed ${pattern}; it shows:\n${found}`);
+		await where.waitForTimeout(100);
+	}
+}
+
+before(async () => {
+	if (process.getuid() !== 0) throw new Error("the page's test starts the real program: run it as root");
+	url = await start();
+	loop = diskLoad();
+	port = await tcpLoad();
+	browser = await chromium.launch({
+		executablePath: CHROMIUM,
+		args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+	});
+	page = await open({ viewport: { width: 1440, height: 900 } });
+	await page.goto(url);
+});
+
+after(async () => {
+	await browser?.close();
+	await stop();
+	for (const step of undo.reverse()) step();
+	fs.rmSync(dir, { recursive: true, force: true });
+});
+
+/* "1.23 ms" -> seconds */
+function parseTime(text) {
+	const [, n, unit] = /^([\d.]+)\s?(ns|µs|ms|s)?$/.exec(text) ?? [];
+	assert.ok(n, `not a time: ${text}`);
+	return Number(n) * { ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, undefined: 1 }[unit];
+}
+
+for (const id of FIGURES) {
+	test(`${id}: the histogram shows samples and ordered quantiles`, async () => {
+		const row = `#${id} .series tbody tr:first-child`;
+		await until(page, `${row} .samples`, /[1-9]/);
+		const cell = (name) => page.locator(`${row} .${name}`).innerText();
+		const [p50, p95, p99] = (await Promise.all(["p50", "p95", "p99"].map(cell))).map(parseTime);
+		assert.ok(p50 > 0 && p50 <= p95 && p95 <= p99, `p50 ${p50}, p95 ${p95}, p99 ${p99}`);
+		const curve = await page.locator(`#${id} .curve.c0`).getAttribute("d");
+		assert.match(curve, /^M[\d.]+ [\d.]+V[\d.]+H/);
+		const label = await page.locator(`#${id} svg.chart`).getAttribute("aria-label");
+		assert.match(label, /samples, p50 .* p95 .* p99 /);
+	});
+}
+
+test("the disk and TCP load of this test are rows of the tables", async () => {
+	await until(page, "#disk .tables tbody", new RegExp(`^${loop} write\\s+[\\d.]+`, "m"));
+	await until(page, "#tcp .tables tbody", new RegExp(`${port}\\s+[\\d.]+`, "m"));
+});
+
+test("what is sampled is said, and rates carry their error", async () => {
+	await until(page, "#sampling", /observed \d+(\.\d+)?\s% of the time, in random windows/);
+	await until(page, "#syscalls .tables table:first-of-type tbody", /[\d.]+\s?k? ±\s?[\d.]+/);
+});
+
+test("waits are listed apart from work", async () => {
+	const [work, wait] = ["first", "last"].map((which) => `#syscalls .tables table:${which}-of-type tbody th`);
+	const waits = /^(epoll_wait|epoll_pwait|futex|poll|ppoll|clock_nanosleep|select|pselect6)$/m;
+	await until(page, wait, waits);
+	assert.doesNotMatch((await page.locator(work).allInnerTexts()).join("\n"), waits);
+});
+
+test("the header and the host strip have figures", async () => {
+	await until(page, "#host", new RegExp(os.hostname()));
+	await until(page, "#kernel", new RegExp(os.release().replaceAll(".", "\\.")));
+	await until(page, "#state", /^(ok|degraded)/);
+	await until(page, "#cost", /BPF .*% of CPU.*agent .*% of a core.*MiB/);
+	for (const name of ["CPU", "Load", "Memory", "Disk space", "Network"]) {
+		await until(page, `.tile:has(.name:text-is("${name}")) .value`, /\d/);
+	}
+	await until(page, "#losses", /nothing lost|lost since the start: \w+/i);
+});
+
+test("a bucket can be read with the keyboard", async () => {
+	await page.locator("#runqueue svg.chart").focus();
+	await page.keyboard.press("ArrowRight");
+	await until(page, "#runqueue .readout", /s: [\d.]+.* samples, .*%.* at or below/);
+	await page.keyboard.press("Escape");
+});
+
+test("it fits a phone, in the dark", async () => {
+	const phone = await open({ viewport: { width: 375, height: 700 }, colorScheme: "dark" });
+	await phone.goto(url);
+	await until(phone, "#syscalls .series tbody tr:first-child .samples", /[1-9]/);
+	assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 375);
+	await phone.context().close();
+});
+
+test("pausing stops the polling and resuming starts it", async () => {
+	const other = await open();
+	await other.clock.install();
+	await other.goto(url);
+	await until(other, "#state", /^(ok|degraded)/);
+	await other.click("#pause");
+	let requests = 0;
+	other.on("request", () => requests++);
+	await other.clock.runFor(60000);
+	assert.equal(requests, 0);
+	const resumed = other.waitForRequest(/api\/metrics/, { timeout: DEADLINE_MS });
+	await other.click("#pause");
+	await resumed;
+	await other.context().close();
+});
+
+test("the policy is strict and the browser has nothing to complain about", async () => {
+	const answer = await fetch(url);
+	const policy = answer.headers.get("content-security-policy") ?? "";
+	assert.match(policy, /default-src '(self|none)'/);
+	assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+	const foreign = await page.evaluate(() => performance.getEntriesByType("resource")
+		.map((e) => e.name).filter((name) => !name.startsWith(location.origin)));
+	assert.deepEqual(foreign, []);
+	assert.deepEqual(complaints, []);
+});
+
+test("when the program ends the page says so and keeps its figures", async () => {
+	await stop();
+	await until(page, "#lost-connection", /No answer from the agent since \d+:\d+:\d+/);
+	await until(page, "#state", /no answer/);
+	assert.match(await page.locator("#syscalls .series tbody tr:first-child .samples").innerText(), /[1-9]/);
+});
