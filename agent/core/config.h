@@ -61,14 +61,14 @@ enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_UINT, OPTION_RATIO, OPTION
 struct option {
 	const char *section, *key;
 	enum option_type type;
-	size_t offset;	      /* in struct config */
-	const char *fallback; /* the default, as it would be written in the file */
-	double min, max;      /* OPTION_UINT, OPTION_RATIO */
+	size_t offset;		   /* in struct config */
+	const char *fallback;	   /* the default, as it would be written in the file */
+	double min, max;	   /* OPTION_UINT, OPTION_RATIO */
 	const char *const *values; /* OPTION_ENUM: names, ended by NULL; the value is the index */
 	const char *unit;	   /* "ms", "bytes", "" */
 	bool reload;		   /* SIGHUP applies it; the others need a restart */
 	bool secret;		   /* its value is never shown, not even in an error */
-	/* a rule beyond the type; 0, or -EINVAL and in why what is wrong and what to do; NULL: none */
+	/* a rule beyond the type: 0, or -EINVAL and why; NULL: none */
 	int (*check)(const char *text, char *why, size_t why_size);
 	const char *help; /* one sentence */
 };
@@ -80,7 +80,8 @@ extern const size_t config_options_n;
  * style, NULL: none). On failure returns -errno and writes to err one line that names the file,
  * line, key, what is wrong and what to do: "trimtab.yaml:3: unknown key \"serve.lisen\"; did you
  * mean \"serve.listen\"?". config_free(NULL) is fine. */
-int config_load(const char *file, char *const *env, struct config **ret, char *err, size_t err_size);
+int config_load(const char *file, char *const *env, struct config **ret, char *err,
+		size_t err_size);
 void config_free(struct config *c);
 /* Sets one option from text, as --listen does. Same errors. */
 int config_set(struct config *c, const char *section, const char *key, const char *text, char *err,

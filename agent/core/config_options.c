@@ -22,7 +22,8 @@ const struct option config_options[] = {
      .check = config_check_user,
      .help = "Unprivileged user that every process but the keeper runs as."},
     {"agent", "period_ms", OPTION_UINT, AT(agent.period_ms), .fallback = "2000", .min = 100,
-     .max = 60000, .unit = "ms", .help = "How often sources are read into the store."},
+     .max = 60000, .unit = "ms", .reload = true,
+     .help = "How often sources are read into the store."},
     {"agent", "series", OPTION_UINT, AT(agent.series), .fallback = "8192", .min = 256, .max = 65536,
      .help = "Room for series; what does not fit is counted and left out."},
     {"agent", "budget_ratio", OPTION_RATIO, AT(agent.budget_ratio), .fallback = "0.01",
@@ -35,15 +36,15 @@ const struct option config_options[] = {
      .reload = true, .help = "The least severe lines that are written."},
 
     {"serve", "listen", OPTION_STRING, AT(serve.listen), .fallback = "127.0.0.1:8000",
-     .check = config_check_listen,
+     .check = config_check_listen, .reload = true,
      .help = "Address and port of the page, the API and /metrics; port 0 takes a free one."},
     {"serve", "token", OPTION_STRING, AT(serve.token), .fallback = "", .secret = true,
      .check = config_check_token,
      .help = "Bearer token for every POST and for reading from off the node; when empty, it is "
 	     "made at the first start in state_dir/token."},
-    {"serve", "tls_cert", OPTION_STRING, AT(serve.tls_cert), .fallback = "",
+    {"serve", "tls_cert", OPTION_STRING, AT(serve.tls_cert), .fallback = "", .reload = true,
      .help = "File of the TLS certificate chain (PEM); with tls_key, HTTP becomes HTTPS."},
-    {"serve", "tls_key", OPTION_STRING, AT(serve.tls_key), .fallback = "",
+    {"serve", "tls_key", OPTION_STRING, AT(serve.tls_key), .fallback = "", .reload = true,
      .help = "File of the certificate's private key (PEM)."},
 
     {"syscall", "enabled", OPTION_BOOL, AT(syscall.enabled), .fallback = "true",
@@ -72,7 +73,7 @@ const struct option config_options[] = {
     {"tcp", "connections", OPTION_UINT, AT(tcp.connections), .fallback = "65536", .min = 1024,
      .max = 1048576, .help = "Room for tracked connections; what does not fit is counted."},
 
-    {"host", "enabled", OPTION_BOOL, AT(host.enabled), .fallback = "true",
+    {"host", "enabled", OPTION_BOOL, AT(host.enabled), .fallback = "true", .reload = true,
      .help = "Whether the host basics (CPU, memory, disks, network) are read from /proc."},
     {"host", "ignore_mounts", OPTION_STRING, AT(host.ignore_mounts),
      .fallback = "^/(dev|proc|sys|run/.+|var/lib/docker/.+|var/lib/kubelet/.+|"
