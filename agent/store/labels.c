@@ -118,6 +118,8 @@ static bool put_value(struct text *t, const char *value, size_t max)
 
 static bool put_name(struct text *t, const char *name)
 {
+	if (!*name)
+		name = "_";
 	for (const char *c = name; *c; c++) {
 		bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || *c == '_';
 

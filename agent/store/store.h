@@ -33,6 +33,9 @@ struct metric {
 	const char *source; /* where it comes from: "tp_btf/block_rq_complete", "/proc/stat" */
 };
 
+/* Marks every definition of a metric, or array of them, so that `trimtab docs metrics` finds it. */
+#define METRIC __attribute__((section("trimtab_metrics"), used, aligned(8)))
+
 struct series {
 	const struct metric *metric; /* static data of the program: the same address in each role */
 	uint64_t hash;
