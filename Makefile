@@ -23,7 +23,7 @@ LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lyaml -lcap -lseccomp -lm
 PROBES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 SKELS := $(PROBES:%=$(BUILD)/gen/%.skel.h)
 SRC := $(wildcard agent/*.c agent/*/*.c)
-OBJ := $(SRC:agent/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/serve/page.o
+OBJ := $(SRC:agent/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/serve/embed.o
 LIB_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ))
 
 .PHONY: all run test check bench matrix fuzz format clean help tests docs
@@ -54,7 +54,8 @@ $(BUILD)/obj/%.o: agent/%.c | $(SKELS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/obj/serve/page.o: agent/serve/page.S dashboards/web/index.html
+$(BUILD)/obj/serve/embed.o: agent/serve/embed.S agent/serve/openapi.json \
+		$(addprefix dashboards/web/,index.html app.js app.css)
 	@mkdir -p $(@D)
 	$(CC) -c $< -o $@
 

@@ -1,0 +1,13 @@
+/* api.h - handlers of /api/metrics and /api/syscall/exact. */
+#ifndef TRIMTAB_API_H
+#define TRIMTAB_API_H
+
+#define API_LIMIT_MAX 10000 /* the default, too */
+#define API_OFFSET_MAX 1000000
+#define API_EXACT_MAX_S 3600
+
+struct http_request;
+int api_metrics_get(struct http_request *q);
+int api_exact_post(struct http_request *q);
+
+#endif
