@@ -3,6 +3,7 @@
 #   build/       gcc, optimised        (CC=clang BUILD=build-clang for clang)
 #   build-asan/  SAN=1: AddressSanitizer and UndefinedBehaviorSanitizer
 
+VERSION := 0.1.0
 SAN ?=
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 BUILD ?= $(if $(SAN),build-asan,build)
@@ -15,7 +16,7 @@ WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstric
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -fno-strict-aliasing -fstack-protector-strong -fPIE \
 	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,\
-	-D_FORTIFY_SOURCE=2) -Iinclude -Iagent -I$(BUILD)/gen -MMD -MP
+	-D_FORTIFY_SOURCE=2) -Iinclude -Iagent -I$(BUILD)/gen -DTRIMTAB_VERSION=\"$(VERSION)\" -MMD -MP
 comma := ,
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=address$(comma)undefined)
 LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lyaml -lcap -lseccomp -lm

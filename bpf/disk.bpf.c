@@ -1,9 +1,9 @@
 /* disk.bpf.c - block I/O: queue and device time, bytes and errors per device and operation. Exact.
  *
  * One hook suffices where the kernel stamps a request's issue itself (write-back throttling, an
- * I/O scheduler or an I/O controller asks for it): disk_complete reads both stamps from the request. Where
- * it does not, completions are counted as no_issue_time, and the keeper attaches the issue hook,
- * which keeps the stamp in a hash by request.
+ * I/O scheduler or an I/O controller asks for it): disk_complete reads both stamps from the request.
+ * Where it does not, the issue hook keeps the stamp in a hash by request. The keeper has it attached
+ * at the start and as long as some device needs it (core/disk_stamps.c).
  *
  * A request that completes in parts is counted once, with its last part; its bytes as they come.
  */
@@ -81,15 +81,17 @@ static __always_inline struct disk_device *device_of(struct request *rq)
 	return d;
 }
 
-static __always_inline __u64 issue_time(struct request *rq)
+static __always_inline __u64 issue_time(struct disk_device *d, struct request *rq)
 {
 	__u64 key = (__u64)rq, *issued, ns = rq->io_start_time_ns;
 
 	issued = bpf_map_lookup_elem(&disk_issued, &key);
 	if (!issued)
 		return ns;
-	if (!ns)
+	if (!ns) {
 		ns = *issued;
+		__sync_fetch_and_add(&d->own_issue_time, 1);
+	}
 	bpf_map_delete_elem(&disk_issued, &key);
 	return ns;
 }
@@ -109,7 +111,7 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 		__sync_fetch_and_add(&s->errors, 1);
 	if (bytes < rq->__data_len)
 		return 0;
-	issue = issue_time(rq);
+	issue = issue_time(d, rq);
 	if (!issue) {
 		__sync_fetch_and_add(&d->no_issue_time, 1);
 		return 0;

@@ -15,6 +15,10 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define NR_EXIT 60
 #define NR_EXIT_GROUP 231
+#define NR_CLONE 56
+#define NR_FORK 57
+#define NR_VFORK 58
+#define NR_CLONE3 435
 #define KEY_ACCEPT (43 + 1)
 #define KEY_ACCEPT4 (288 + 1)
 
@@ -105,12 +109,26 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 	return 0;
 }
 
-static __noinline int unmatched(__u64 key)
+static __always_inline void count_error(struct syscall_slot *slot, long ret)
 {
-	struct syscall_cpu *c = this_cpu();
+	__u32 error = -ret;
 
-	if (c)
-		c->unmatched++;
+	if (ret < 0)
+		slot->errors[error < SYSCALL_ERRNOS ? error : 0]++;
+}
+
+/* A return whose entry was not seen. It is counted, so that returns per observed second are the rate
+ * of calls however long they take; but a new task's first return is no call of its own. */
+static __always_inline int late(struct syscall_cpu *c, struct pt_regs *regs, long ret)
+{
+	long nr = regs->orig_ax;
+	struct syscall_slot *slot;
+
+	if (ret == 0 && (nr == NR_CLONE || nr == NR_FORK || nr == NR_VFORK || nr == NR_CLONE3))
+		return 0;
+	slot = &c->slot[syscall_slot_of(&c->leases, syscall_key(regs, nr))];
+	slot->late++;
+	count_error(slot, ret);
 	return 0;
 }
 
@@ -142,13 +160,12 @@ static __noinline int accepted(__u32 fd, __u64 now)
 
 static __always_inline int observe(struct syscall_cpu *c, struct start *start, __u64 now, long ret)
 {
-	__u32 key = start->call & (SYSCALL_NRS - 1), error = -ret;
+	__u32 key = start->call & (SYSCALL_NRS - 1);
 	struct syscall_slot *slot = &c->slot[syscall_slot_of(&c->leases, key)];
 
 	hist_add(&slot->duration, now - start->ns);
-	if (ret < 0)
-		slot->errors[error < SYSCALL_ERRNOS ? error : 0]++;
-	else if (unlikely(key == KEY_ACCEPT || key == KEY_ACCEPT4))
+	count_error(slot, ret);
+	if (unlikely((key == KEY_ACCEPT || key == KEY_ACCEPT4) && ret >= 0))
 		accepted(ret, now);
 	return 0;
 }
@@ -170,15 +187,15 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 	if (unlikely((s->call ^ key) >= SYSCALL_NRS)) {
 		s = bpf_map_lookup_elem(&syscall_spill, &key);
 		if (!s)
-			return unmatched(key);
+			return late(c, regs, ret);
 		spilled = *s;
 		bpf_map_delete_elem(&syscall_spill, &key);
 		if (spilled.ns < since)
-			return unmatched(key);
+			return late(c, regs, ret);
 		return observe(c, &spilled, now, ret);
 	}
 	if (unlikely(s->ns < since))
-		return unmatched(key);
+		return late(c, regs, ret);
 	observe(c, s, now, ret);
 	s->call = 0;
 	return 0;

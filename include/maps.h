@@ -27,14 +27,14 @@ struct syscall_leases {
 #define SYSCALL_ERRNOS 134 /* errno 1 .. 133; 0 holds the kernel's internal ones (restarts) */
 
 struct syscall_slot {
-	struct hist duration;
+	struct hist duration; /* calls whose entry and return fell into one window */
+	__u64 late; /* other returns: the call began before the window or the start */
 	__u64 errors[SYSCALL_ERRNOS];
 };
 
 struct syscall_cpu {
 	struct syscall_leases leases;
-	__u64 unmatched; /* returns whose entry was not seen: begun before the window or the start */
-	__u64 no_room;	 /* calls whose start found no place: counted nowhere else */
+	__u64 no_room; /* calls whose start found no place: counted nowhere else */
 	struct syscall_slot slot[SYSCALL_SLOTS];
 };
 
@@ -71,6 +71,7 @@ struct disk_op_stats {
 struct disk_device {
 	__u32 dev; /* major << 20 | minor; 0 in slot 0 */
 	__u32 pad;
+	__u64 own_issue_time; /* completions that needed the stamp of the issue hook */
 	__u64 no_issue_time; /* completions whose issue was not stamped: device time unknown */
 	__u64 no_start_time; /* completions of a device whose iostats are off: queue time unknown */
 	struct disk_op_stats op[DISK_OPS];
@@ -106,8 +107,9 @@ struct tcp_totals {
 	__u64 bytes[TCP_DIRECTIONS]; /* received, sent and acknowledged, by connections seen so far */
 	__u64 drops[TCP_DROP_REASONS]; /* by enum skb_drop_reason; the last one holds all higher */
 	__u64 untracked;	       /* connections that found no room: counted only when they end */
-	/* Connections by state: a sweep counts into states[sweep & 1] while readers use the other. */
-	__u32 sweep, pad;
+	/* Connections by state: sweep number `sweep` counts into states[sweep & 1]; readers use
+	 * states[swept & 1], of the last sweep that is complete. Both are written by the keeper. */
+	__u32 sweep, swept;
 	__u32 states[2][TCP_STATES + 3];
 };
 

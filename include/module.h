@@ -18,7 +18,8 @@ struct module {
 	const char *name;   /* config section and metric prefix */
 	const char *about;  /* one line, for --list */
 	unsigned roles;     /* which processes run it: a set of enum role */
-	unsigned period_ms; /* 0: driven by its descriptors alone */
+	unsigned period_ms; /* 0: driven by its descriptors alone; 2000 stands for agent.period_ms */
+	unsigned essential; /* 1: the role ends if its init fails (but for -ENOTSUP) */
 	/* 0 or -errno. init leaves nothing behind on failure; -ENOTSUP means "not on this kernel or
 	 * not configured": said once, in the log and in /api/status, and life goes on. On failure it
 	 * may give the reason with agent_reason(). */

@@ -35,7 +35,7 @@ void config_say(char *err, size_t err_size, const char *format, ...)
 			*err = '?';
 }
 
-const struct option *config_find(const char *section, const char *key)
+const struct config_option *config_find(const char *section, const char *key)
 {
 	for (size_t i = 0; i < config_options_n; i++)
 		if (strcmp(config_options[i].section, section) == 0 &&
@@ -46,7 +46,7 @@ const struct option *config_find(const char *section, const char *key)
 
 /* --- from text to a field: 0 and the field set, or -errno, why, and the field as it was */
 
-static int refuse(const struct option *o, const char *text, const char *what, char *why)
+static int refuse(const struct config_option *o, const char *text, const char *what, char *why)
 {
 	if (o->secret)
 		snprintf(why, WHY_MAX, "has a wrong value (not shown); %s", what);
@@ -57,7 +57,7 @@ static int refuse(const struct option *o, const char *text, const char *what, ch
 	return -EINVAL;
 }
 
-static int refuse_number(const struct option *o, const char *text, char *why)
+static int refuse_number(const struct config_option *o, const char *text, char *why)
 {
 	char what[120];
 
@@ -69,7 +69,7 @@ static int refuse_number(const struct option *o, const char *text, char *why)
 	return refuse(o, text, what, why);
 }
 
-static int parse_string(const struct option *o, const char *text, void *field, char *why)
+static int parse_string(const struct config_option *o, const char *text, void *field, char *why)
 {
 	char *copy;
 	size_t n = 0;
@@ -87,7 +87,7 @@ static int parse_string(const struct option *o, const char *text, void *field, c
 	return 0;
 }
 
-static int parse_bool(const struct option *o, const char *text, void *field, char *why)
+static int parse_bool(const struct config_option *o, const char *text, void *field, char *why)
 {
 	static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
 
@@ -99,7 +99,7 @@ static int parse_bool(const struct option *o, const char *text, void *field, cha
 	return refuse(o, text, "give true or false", why);
 }
 
-static int parse_uint(const struct option *o, const char *text, void *field, char *why)
+static int parse_uint(const struct config_option *o, const char *text, void *field, char *why)
 {
 	size_t n = strspn(text, "0123456789");
 	uint64_t value;
@@ -114,7 +114,7 @@ static int parse_uint(const struct option *o, const char *text, void *field, cha
 	return 0;
 }
 
-static int parse_ratio(const struct option *o, const char *text, void *field, char *why)
+static int parse_ratio(const struct config_option *o, const char *text, void *field, char *why)
 {
 	size_t n = strspn(text, "0123456789.eE+-"); /* not nan, inf or 0x1p3 */
 	char *end;
@@ -126,7 +126,7 @@ static int parse_ratio(const struct option *o, const char *text, void *field, ch
 	return 0;
 }
 
-static int parse_enum(const struct option *o, const char *text, void *field, char *why)
+static int parse_enum(const struct config_option *o, const char *text, void *field, char *why)
 {
 	char what[120] = "give one of";
 	size_t used = strlen(what);
@@ -143,14 +143,14 @@ static int parse_enum(const struct option *o, const char *text, void *field, cha
 	return refuse(o, text, what, why);
 }
 
-static int (*const parsers[])(const struct option *o, const char *text, void *field, char *why) = {
+static int (*const parsers[])(const struct config_option *o, const char *text, void *field, char *why) = {
     [OPTION_STRING] = parse_string, [OPTION_BOOL] = parse_bool, [OPTION_UINT] = parse_uint,
     [OPTION_RATIO] = parse_ratio,   [OPTION_ENUM] = parse_enum,
 };
 
 /* --- a whole configuration */
 
-static int check_together(const struct config *c, const struct option **ret_option, char *why)
+static int check_together(const struct config *c, const struct config_option **ret_option, char *why)
 {
 	if (c->syscall.window_ms > c->syscall.period_ms) {
 		*ret_option = config_find("syscall", "window_ms");
@@ -170,17 +170,17 @@ static int check_together(const struct config *c, const struct option **ret_opti
 	return 0;
 }
 
-static void *field_of(struct config *c, const struct option *o)
+static void *field_of(struct config *c, const struct config_option *o)
 {
 	return (char *)c + o->offset;
 }
 
 /* together: also check options against each other; c is as it was on failure */
-static int set_option(struct config *c, const struct option *o, const char *text, bool together,
+static int set_option(struct config *c, const struct config_option *o, const char *text, bool together,
 		      char *why)
 {
 	struct config next = *c;
-	const struct option *other;
+	const struct config_option *other;
 	void *old = o->type == OPTION_STRING ? *(char **)field_of(c, o) : NULL;
 	int r = parsers[o->type](o, text, field_of(&next, o), why);
 
@@ -200,7 +200,7 @@ static int set_option(struct config *c, const struct option *o, const char *text
 static int set_defaults(struct config *c, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		char why[WHY_MAX];
 		int r = set_option(c, o, o->fallback, false, why);
 
@@ -217,7 +217,7 @@ static int set_texts(struct config *c, const char *file, const struct config_tex
 		     size_t err_size)
 {
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		char why[WHY_MAX];
 		int r = texts[i].text ? set_option(c, o, texts[i].text, false, why) : 0;
 
@@ -230,7 +230,7 @@ static int set_texts(struct config *c, const char *file, const struct config_tex
 	return 0;
 }
 
-static int set_variable(void *ctx, const struct option *o, const char *name, const char *text,
+static int set_variable(void *ctx, const struct config_option *o, const char *name, const char *text,
 			char *err, size_t err_size)
 {
 	struct load *l = ctx;
@@ -246,7 +246,7 @@ static int set_variable(void *ctx, const struct option *o, const char *name, con
 
 static int check_loaded(const struct load *l, const char *file, char *err, size_t err_size)
 {
-	const struct option *o;
+	const struct config_option *o;
 	char why[WHY_MAX];
 	int r = check_together(l->config, &o, why);
 	unsigned line;
@@ -328,7 +328,7 @@ void config_free(struct config *c)
 int config_set(struct config *c, const char *section, const char *key, const char *text, char *err,
 	       size_t err_size)
 {
-	const struct option *o = config_find(section, key);
+	const struct config_option *o = config_find(section, key);
 	char name[2 * CONFIG_NAME_MAX], suggestion[300], why[WHY_MAX];
 	int r;
 

@@ -58,7 +58,7 @@ struct config {
 
 enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_UINT, OPTION_RATIO, OPTION_ENUM };
 
-struct option {
+struct config_option {
 	const char *section, *key;
 	enum option_type type;
 	size_t offset;		   /* in struct config */
@@ -73,7 +73,7 @@ struct option {
 	const char *help; /* one sentence */
 };
 
-extern const struct option config_options[];
+extern const struct config_option config_options[];
 extern const size_t config_options_n;
 
 /* Makes a configuration from the defaults, the file (NULL: none) and the environment (`environ`

@@ -17,7 +17,7 @@ static const char service_links[] = "^TRIMTAB(_[A-Z0-9_]+)?_("
 				    "PORT=(tcp|udp|sctp)://|"
 				    "PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)";
 
-void config_env_name(const struct option *o, char ret[CONFIG_NAME_MAX])
+void config_env_name(const struct config_option *o, char ret[CONFIG_NAME_MAX])
 {
 	snprintf(ret, CONFIG_NAME_MAX, PREFIX "%s_%s", o->section, o->key);
 	for (char *p = ret; *p; p++)
@@ -37,7 +37,7 @@ static bool is_service_link(const char *variable)
 }
 
 /* the option of a variable; or NULL, and in ret_near the nearest one's, "" if none is near */
-static const struct option *find_option(const char *name, char ret_near[CONFIG_NAME_MAX])
+static const struct config_option *find_option(const char *name, char ret_near[CONFIG_NAME_MAX])
 {
 	size_t best = SIZE_MAX;
 	char candidate[CONFIG_NAME_MAX], near[CONFIG_NAME_MAX] = "";
@@ -61,14 +61,14 @@ static const struct option *find_option(const char *name, char ret_near[CONFIG_N
 }
 
 int config_env_each(char *const *env,
-		    int (*set)(void *ctx, const struct option *o, const char *name,
+		    int (*set)(void *ctx, const struct config_option *o, const char *name,
 			       const char *text, char *err, size_t err_size),
 		    void *ctx, char *err, size_t err_size)
 {
 	for (; env && *env; env++) {
 		const char *equals = strchr(*env, '=');
 		char name[CONFIG_NAME_MAX + 2], near[CONFIG_NAME_MAX];
-		const struct option *o;
+		const struct config_option *o;
 		int r;
 
 		if (strncmp(*env, PREFIX, strlen(PREFIX)) != 0 || !equals)

@@ -188,7 +188,7 @@ static struct schema *schema_new(void)
 	return s;
 }
 
-static unsigned find_line(const struct reading *s, const struct option *o)
+static unsigned find_line(const struct reading *s, const struct config_option *o)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (strcmp(s->places[i].section, o->section) == 0 &&

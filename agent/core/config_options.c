@@ -14,7 +14,7 @@ static const char *const syscall_modes[] = {
 
 #define AT(field) .offset = offsetof(struct config, field)
 
-const struct option config_options[] = {
+const struct config_option config_options[] = {
     {"agent", "state_dir", OPTION_STRING, AT(agent.state_dir), .fallback = "/var/lib/trimtab",
      .check = config_check_path,
      .help = "Directory of what survives a restart: the token, the journal, the history."},
@@ -122,7 +122,7 @@ static void print_cell(FILE *out, const char *text)
 	}
 }
 
-static void print_range(FILE *out, const struct option *o)
+static void print_range(FILE *out, const struct config_option *o)
 {
 	if (o->type == OPTION_BOOL)
 		fputs("`true`, `false`", out);
@@ -143,7 +143,7 @@ void config_print_docs(FILE *out)
 
 	fputs(docs_head, out);
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 
 		if (strcmp(o->section, section) != 0) {
 			section = o->section;

@@ -24,7 +24,7 @@ __attribute__((format(printf, 3, 4))) void config_say(char *err, size_t err_size
 						      const char *format, ...);
 
 /* The option of a section and key; NULL if there is none. */
-const struct option *config_find(const char *section, const char *key);
+const struct config_option *config_find(const char *section, const char *key);
 
 /* config_file.c: the whole file into memory (to be freed), and its YAML into texts, one for each
  * of config_options, to be given zeroed and ended by config_file_free_texts(). */
@@ -50,11 +50,11 @@ int config_places_scan(const char *file, const char *bytes, size_t size,
 
 /* config_env.c: calls set() for each TRIMTAB_* variable that names an option. */
 int config_env_each(char *const *env,
-		    int (*set)(void *ctx, const struct option *o, const char *name,
+		    int (*set)(void *ctx, const struct config_option *o, const char *name,
 			       const char *text, char *err, size_t err_size),
 		    void *ctx, char *err, size_t err_size);
 /* The variable of an option: TRIMTAB_TCP_SWEEP_MS. */
-void config_env_name(const struct option *o, char ret[CONFIG_NAME_MAX]);
+void config_env_name(const struct config_option *o, char ret[CONFIG_NAME_MAX]);
 
 /* config_suggest.c: what to say after "unknown key X": "; did you mean "Y"?" or the choices.
  * name: "section.key", or "section" alone. Always ends ret, and never with more than fits. */
@@ -65,7 +65,7 @@ size_t config_suggest_distance(const char *a, const char *b);
 /* Whether a distance is near enough to a name of this length to be what was meant. */
 bool config_suggest_near(size_t distance, size_t length);
 
-/* config_check.c: rules of single options; see struct option. */
+/* config_check.c: rules of single options; see struct config_option. */
 int config_check_path(const char *text, char *why, size_t why_size);
 int config_check_user(const char *text, char *why, size_t why_size);
 int config_check_listen(const char *text, char *why, size_t why_size);

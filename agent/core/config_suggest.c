@@ -43,10 +43,10 @@ bool config_suggest_near(size_t distance, size_t length)
 }
 
 /* the key alone was right, but stands in no section or in another one than its own */
-static const struct option *find_misplaced(const char *name)
+static const struct config_option *find_misplaced(const char *name)
 {
 	const char *dot = strchr(name, '.'), *key = dot ? dot + 1 : name;
-	const struct option *found = NULL;
+	const struct config_option *found = NULL;
 
 	for (size_t i = 0; i < config_options_n; i++) {
 		if (strcmp(config_options[i].key, key) != 0)
@@ -58,7 +58,7 @@ static const struct option *find_misplaced(const char *name)
 	return found;
 }
 
-static bool full_name(const struct option *o, bool whole, char ret[CONFIG_NAME_MAX])
+static bool full_name(const struct config_option *o, bool whole, char ret[CONFIG_NAME_MAX])
 {
 	int n = snprintf(ret, CONFIG_NAME_MAX, "%s%s%s", o->section, whole ? "." : "",
 			 whole ? o->key : "");
@@ -95,7 +95,7 @@ static void list_choices(const char *name, char *ret, size_t ret_size)
 
 	used = snprintf(ret, ret_size, dot ? "; this section has" : "; the sections are");
 	for (size_t i = 0; i < config_options_n && used < ret_size; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		const char *word = dot ? o->key : o->section;
 
 		if (dot ? strncmp(o->section, name, len) != 0 || o->section[len] : word == last)
@@ -107,7 +107,7 @@ static void list_choices(const char *name, char *ret, size_t ret_size)
 
 void config_suggest(const char *name, char *ret, size_t ret_size)
 {
-	const struct option *misplaced = find_misplaced(name);
+	const struct config_option *misplaced = find_misplaced(name);
 	const char *dot = strchr(name, '.');
 	char near[CONFIG_NAME_MAX], section[CONFIG_NAME_MAX];
 

@@ -1,5 +1,6 @@
 #include "probes.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,33 @@ static int hook_args(struct btf *btf, const char *hook)
 	t = btf__type_by_id(btf, btf__type_by_id(btf, id)->type); /* typedef -> pointer */
 	t = btf__type_by_id(btf, t->type);			  /* pointer -> function */
 	return btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;	  /* the first is the hook's own */
+}
+
+/* The kernel's names of why a packet is dropped: SKB_DROP_REASON_NO_SOCKET is "no_socket". */
+static void name_drop_reasons(struct shared *s, struct btf *btf)
+{
+	const size_t prefix = strlen("SKB_DROP_REASON_");
+	const struct btf_type *t;
+	int id = btf__find_by_name_kind(btf, "skb_drop_reason", BTF_KIND_ENUM);
+
+	for (int i = 0; i < SHARED_DROP_REASONS; i++)
+		snprintf(s->drop_reason[i], sizeof(s->drop_reason[i]), id < 0 ? "unknown" : "reason_%d", i);
+	snprintf(s->drop_reason[SHARED_DROP_REASONS - 1], sizeof(s->drop_reason[0]), "other");
+	if (id < 0)
+		return;
+	t = btf__type_by_id(btf, id);
+	for (int i = 0; i < btf_vlen(t); i++) {
+		const struct btf_enum *e = &btf_enum(t)[i];
+		const char *name = btf__name_by_offset(btf, e->name_off);
+		char *out;
+
+		if (e->val < 0 || e->val >= SHARED_DROP_REASONS - 1 || strlen(name) <= prefix)
+			continue;
+		out = s->drop_reason[e->val];
+		snprintf(out, sizeof(s->drop_reason[0]), "%s", name + prefix);
+		for (; *out; out++)
+			*out = tolower((unsigned char)*out);
+	}
 }
 
 static void set_autoload(struct bpf_object *o, const char *name, bool load)
@@ -360,6 +388,8 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 			 strerror(errno));
 		log_warn("keeper", "all probes are off: %s", s->btf);
 	}
+	if (btf)
+		name_drop_reasons(s, btf);
 	for (int i = 0; i < PROBES; i++) {
 		if (enabled[i] && btf)
 			load_and_say(p, i, btf);
@@ -386,6 +416,19 @@ void probes_free(struct probes *p)
 	disk_bpf__destroy(p->disk);
 	tcp_bpf__destroy(p->tcp);
 	free(p);
+}
+
+void probes_forget(struct probes *p)
+{
+	for (int i = 0; i < PROBES; i++) {
+		for (size_t j = 0; j < p->probe[i].programs_n; j++) {
+			struct program *prog = &p->probe[i].program[j];
+
+			if (prog->link)
+				close(bpf_link__fd(prog->link));
+			close(bpf_program__fd(prog->bpf));
+		}
+	}
 }
 
 const struct probe_maps *probes_maps(const struct probes *p)

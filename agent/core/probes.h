@@ -28,6 +28,8 @@ struct probes;
  * memory: s->probe[] says what works. probes_free() detaches and unloads everything. */
 int probes_load(const struct config *config, struct shared *s, struct probes **ret);
 void probes_free(struct probes *p);
+/* In a fresh child: closes the programs and links (which the keeper goes on holding), not the maps. */
+void probes_forget(struct probes *p);
 const struct probe_maps *probes_maps(const struct probes *p);
 
 /* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not

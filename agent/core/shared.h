@@ -14,6 +14,7 @@
 #define SHARED_MAPS 48
 #define SHARED_ROLES 8
 #define SHARED_REASON_MAX 200
+#define SHARED_DROP_REASONS 192 /* TCP_DROP_REASONS of maps.h */
 
 enum probe_phase { PROBE_OFF, PROBE_ATTACHED, PROBE_FAILED, PROBE_SHED };
 
@@ -43,6 +44,7 @@ struct shared_map {
 
 /* written by the keeper: how much of the time every syscall was observed */
 struct shared_windows {
+	uint32_t sequence;	/* odd while closed_ns and open_since_ns change together */
 	uint32_t mode;		/* enum syscall_mode now in force */
 	uint32_t configured;	/* enum syscall_mode to return to */
 	uint64_t exact_until_ns; /* exact mode asked for a bounded time; 0: not */
@@ -60,9 +62,25 @@ struct shared_role {
 	int last_status; /* as waitpid gives it */
 };
 
+/* How long every syscall was observed until now_ns, by the keeper's account. */
+static inline uint64_t shared_observed_ns(const struct shared_windows *w, uint64_t now_ns)
+{
+	uint64_t closed, open;
+	uint32_t sequence;
+
+	do {
+		sequence = __atomic_load_n(&w->sequence, __ATOMIC_ACQUIRE);
+		closed = __atomic_load_n(&w->closed_ns, __ATOMIC_RELAXED);
+		open = __atomic_load_n(&w->open_since_ns, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (sequence & 1 || sequence != __atomic_load_n(&w->sequence, __ATOMIC_RELAXED));
+	return closed + (open && now_ns > open ? now_ns - open : 0);
+}
+
 struct shared {
 	uint64_t started_ns; /* keeper, CLOCK_MONOTONIC */
 	uint64_t started_unix_s;
+	pid_t keeper_pid;
 	uint32_t cpus; /* CPU slots of the per-CPU maps */
 	uint32_t probes_n, progs_n, maps_n, roles_n;
 	struct shared_probe probe[SHARED_PROBES];
@@ -70,9 +88,12 @@ struct shared {
 	struct shared_map map[SHARED_MAPS];
 	struct shared_role role[SHARED_ROLES];
 	struct shared_windows windows;
+	uint64_t tcp_sweep_ns; /* how long the last sweep took */
+	uint32_t tcp_namespaces_left_out;
+	char drop_reason[SHARED_DROP_REASONS][40]; /* the kernel's names, lower case */
 	uint32_t shed_level; /* keeper's governor: 0 nothing shed */
 	double bpf_cpu_ratio; /* keeper's governor: BPF run time now, as a share of the node's CPU */
-	char kernel[80];
+	char kernel[136];
 	char btf[SHARED_REASON_MAX]; /* "" or why there is no BTF */
 };
 

@@ -49,8 +49,10 @@ static void close_window(struct windows *w)
 		return;
 	probes_open_window(w->probes, 0);
 	now = agent_now_ns();
+	__atomic_store_n(&s->sequence, s->sequence + 1, __ATOMIC_SEQ_CST);
 	s->closed_ns += now - s->open_since_ns;
 	s->open_since_ns = 0;
+	__atomic_store_n(&s->sequence, s->sequence + 1, __ATOMIC_SEQ_CST);
 	attach(w, false);
 }
 

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/agent.h"
+#include "sense.h"
 
-static const struct metric lost_metric = {
+static const struct metric lost_metric METRIC = {
     .name = "trimtab_lost_total",
     .type = METRIC_COUNTER,
     .labels = "probe,reason",
@@ -36,13 +37,9 @@ static const struct host_part *const parts[] = {
 
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
 
-const struct metric *host_metric(size_t i)
+const char *host_field(const struct metric *m)
 {
-	for (size_t part = 0; part < PARTS; part++)
-		for (size_t m = 0; parts[part]->metric(m); m++)
-			if (i-- == 0)
-				return parts[part]->metric(m);
-	return NULL;
+	return strchr(m->source, ' ') + 1;
 }
 
 static const char *environment(const char *name, const char *fallback)

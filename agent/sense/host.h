@@ -127,17 +127,11 @@ struct host_part {
 	int (*init)(struct host *h); /* 0 or -ENOMEM; NULL: no state of its own */
 	void (*tick)(struct host *h);
 	void (*fini)(struct host *h);
-	/* the i-th metric of its table, NULL after the last: for docs/metrics.md */
-	const struct metric *(*metric)(size_t i);
 };
 
-extern const struct module host_module;
 extern const struct host_part host_cpu_part, host_memory_part, host_pressure_part, host_disk_part,
     host_filesystem_part, host_network_part, host_link_part, host_netstat_part, host_kernel_part,
     host_node_part, host_sensor_part;
-
-/* The i-th metric of all parts, NULL after the last. */
-const struct metric *host_metric(size_t i);
 
 /* The default places, or those that the environment names. */
 struct host_paths host_paths_of_environment(void);
@@ -157,6 +151,10 @@ void host_file_init(struct host *h);
 void host_file_close(struct host *h);
 /* "PROC/stat": for messages */
 void host_file_path(const struct host *h, enum host_file file, char *ret, size_t size);
+
+/* What stands behind the file in a metric's source: "MemFree" of "/proc/meminfo MemFree". The
+ * tables of fields are made so, and the documentation has it for free. */
+const char *host_field(const struct metric *m);
 
 /* host_ignore.c: takes another pattern if it differs from the last one */
 void host_ignore_update(struct host_ignore *ignore, const char *pattern);

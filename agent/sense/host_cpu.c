@@ -13,7 +13,7 @@
 
 enum { SECONDS, GUEST, CPUS, LOAD1, LOAD5, LOAD15, THREADS, METRICS };
 
-static const struct metric metrics[METRICS] = {
+static const struct metric metrics[METRICS] METRIC = {
     [SECONDS] = {"trimtab_cpu_seconds_total", METRIC_COUNTER, "cpu,mode",
 		 "Time that a CPU spent in a mode; user and nice include guest time.",
 		 "/proc/stat"},
@@ -33,29 +33,20 @@ static const struct metric metrics[METRICS] = {
 };
 
 /* one number a line */
-static const struct {
-	const char *key;
-	struct metric metric;
-} totals[] = {
-    {"ctxt",
-     {"trimtab_context_switches_total", METRIC_COUNTER, "", "Context switches on all CPUs.",
-      "/proc/stat"}},
-    {"intr",
-     {"trimtab_interrupts_total", METRIC_COUNTER, "", "Interrupts serviced.", "/proc/stat"}},
-    {"softirq",
-     {"trimtab_softirqs_total", METRIC_COUNTER, "", "Soft interrupts serviced.", "/proc/stat"}},
-    {"processes",
-     {"trimtab_forks_total", METRIC_COUNTER, "", "Processes and threads made since boot.",
-      "/proc/stat"}},
-    {"procs_running",
-     {"trimtab_processes_running", METRIC_GAUGE, "", "Tasks that run or wait for a CPU.",
-      "/proc/stat"}},
-    {"procs_blocked",
-     {"trimtab_processes_blocked", METRIC_GAUGE, "", "Tasks that wait for disk I/O.",
-      "/proc/stat"}},
-    {"btime",
-     {"trimtab_boot_time_seconds", METRIC_GAUGE, "", "When the node was started, Unix time.",
-      "/proc/stat"}},
+static const struct metric totals[] METRIC = {
+    {"trimtab_context_switches_total", METRIC_COUNTER, "", "Context switches on all CPUs.",
+     "/proc/stat ctxt"},
+    {"trimtab_interrupts_total", METRIC_COUNTER, "", "Interrupts serviced.", "/proc/stat intr"},
+    {"trimtab_softirqs_total", METRIC_COUNTER, "", "Soft interrupts serviced.",
+     "/proc/stat softirq"},
+    {"trimtab_forks_total", METRIC_COUNTER, "", "Processes and threads made since boot.",
+     "/proc/stat processes"},
+    {"trimtab_processes_running", METRIC_GAUGE, "", "Tasks that run or wait for a CPU.",
+     "/proc/stat procs_running"},
+    {"trimtab_processes_blocked", METRIC_GAUGE, "", "Tasks that wait for disk I/O.",
+     "/proc/stat procs_blocked"},
+    {"trimtab_boot_time_seconds", METRIC_GAUGE, "", "When the node was started, Unix time.",
+     "/proc/stat btime"},
 };
 
 #define TOTALS (sizeof(totals) / sizeof(totals[0]))
@@ -139,8 +130,8 @@ static void read_stat(struct host *h)
 		if (!host_text_word(&line, &key) || !host_text_u64(&line, &value))
 			continue;
 		for (size_t i = 0; i < TOTALS; i++)
-			if (host_text_is(key, totals[i].key))
-				host_set(h, &totals[i].metric, (double)value);
+			if (host_text_is(key, host_field(&totals[i])))
+				host_set(h, &totals[i], (double)value);
 	}
 	if (cpus > HOST_CPUS)
 		set_cpu(h, OTHER, other);
@@ -171,17 +162,9 @@ static void cpu_tick(struct host *h)
 	read_loadavg(h);
 }
 
-static const struct metric *cpu_metric(size_t i)
-{
-	return i < METRICS	      ? &metrics[i]
-	       : i < METRICS + TOTALS ? &totals[i - METRICS].metric
-				      : NULL;
-}
-
 const struct host_part host_cpu_part = {
     .name = "cpu",
     .init = cpu_init,
     .tick = cpu_tick,
     .fini = cpu_fini,
-    .metric = cpu_metric,
 };

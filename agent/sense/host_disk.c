@@ -11,7 +11,7 @@
 
 enum { IN_FLIGHT, MERGED, IO_TIME, WEIGHTED, OPERATIONS, BYTES, SECONDS, METRICS };
 
-static const struct metric metrics[METRICS] = {
+static const struct metric metrics[METRICS] METRIC = {
     [IN_FLIGHT] = {"trimtab_block_io_in_flight", METRIC_GAUGE, "device",
 		   "I/O requests given to the device and not yet done.", "/proc/diskstats"},
     [MERGED] = {"trimtab_block_io_merged_total", METRIC_COUNTER, "device,op",
@@ -97,13 +97,7 @@ static void disk_tick(struct host *h)
 	h->lost[HOST_LOST_DISKS] += disks > HOST_DISKS ? disks - HOST_DISKS : 0;
 }
 
-static const struct metric *disk_metric(size_t i)
-{
-	return i < METRICS ? &metrics[i] : NULL;
-}
-
 const struct host_part host_disk_part = {
     .name = "disk",
     .tick = disk_tick,
-    .metric = disk_metric,
 };

@@ -43,6 +43,9 @@ static const char *const paths[HOST_FILES] = {
     [HOST_THREADS_MAX] = "sys/kernel/threads-max",
 };
 
+/* for a read of /proc/sys the kernel clears a buffer as large as was asked for, 15 us at 256 KiB */
+#define SYSCTL_BYTES 256
+
 enum { NEVER_OPENED = -2, NOT_OPEN = -1 };
 
 void host_file_init(struct host *h)
@@ -92,6 +95,7 @@ static int read_all(int fd, char *buffer, size_t size, struct host_text *ret, bo
 
 int host_file_read(struct host *h, enum host_file file, struct host_text *ret)
 {
+	size_t size = strncmp(paths[file], "sys/", 4) == 0 ? SYSCTL_BYTES : HOST_BUFFER_BYTES;
 	int *fd = &h->fd[file], err;
 	char path[HOST_PATH_MAX];
 	bool cut;
@@ -104,7 +108,7 @@ int host_file_read(struct host *h, enum host_file file, struct host_text *ret)
 	}
 	if (*fd < 0)
 		return -ENOENT;
-	err = read_all(*fd, h->buffer, HOST_BUFFER_BYTES, ret, &cut);
+	err = read_all(*fd, h->buffer, size, ret, &cut);
 	if (err < 0) {
 		close(*fd);
 		*fd = NOT_OPEN;

@@ -24,23 +24,23 @@
 
 enum { SIZE, FREE, AVAILABLE, FILES, FILES_FREE, READ_ONLY, DEVICE_ERROR, METRICS };
 
-#define METRIC(name_, help_)                                                                       \
+#define GAUGE(name_, help_)                                                                        \
 	{                                                                                          \
 		name_, METRIC_GAUGE, "device,mountpoint,fstype", help_,                            \
 		    "statvfs of each mount in /proc/self/mountinfo"                                \
 	}
 
-static const struct metric metrics[METRICS] = {
-    [SIZE] = METRIC("trimtab_filesystem_size_bytes", "Size of the file system."),
-    [FREE] = METRIC("trimtab_filesystem_free_bytes", "Space that is not used."),
+static const struct metric metrics[METRICS] METRIC = {
+    [SIZE] = GAUGE("trimtab_filesystem_size_bytes", "Size of the file system."),
+    [FREE] = GAUGE("trimtab_filesystem_free_bytes", "Space that is not used."),
     [AVAILABLE] =
-	METRIC("trimtab_filesystem_avail_bytes", "Space that users other than root can still use."),
-    [FILES] = METRIC("trimtab_filesystem_files", "Inodes of the file system."),
-    [FILES_FREE] = METRIC("trimtab_filesystem_files_free", "Inodes that are not used."),
+	GAUGE("trimtab_filesystem_avail_bytes", "Space that users other than root can still use."),
+    [FILES] = GAUGE("trimtab_filesystem_files", "Inodes of the file system."),
+    [FILES_FREE] = GAUGE("trimtab_filesystem_files_free", "Inodes that are not used."),
     [READ_ONLY] =
-	METRIC("trimtab_filesystem_readonly", "1 if the mount or its file system is read-only."),
-    [DEVICE_ERROR] = METRIC("trimtab_filesystem_device_error",
-			    "1 if the file system could not be asked or did not answer in time."),
+	GAUGE("trimtab_filesystem_readonly", "1 if the mount or its file system is read-only."),
+    [DEVICE_ERROR] = GAUGE("trimtab_filesystem_device_error",
+			   "1 if the file system could not be asked or did not answer in time."),
 };
 
 /* hold nothing that could run out, or (autofs) would be mounted by being asked */
@@ -343,15 +343,9 @@ static void filesystem_fini(struct host *h)
 	free(h->filesystems);
 }
 
-static const struct metric *filesystem_metric(size_t i)
-{
-	return i < METRICS ? &metrics[i] : NULL;
-}
-
 const struct host_part host_filesystem_part = {
     .name = "filesystem",
     .init = filesystem_init,
     .tick = filesystem_tick,
     .fini = filesystem_fini,
-    .metric = filesystem_metric,
 };

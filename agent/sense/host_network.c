@@ -14,7 +14,7 @@
 	}
 
 /* in the order of the columns */
-static const struct metric columns[] = {
+static const struct metric columns[] METRIC = {
     COLUMN("trimtab_network_receive_bytes_total", "Bytes received."),
     COLUMN("trimtab_network_receive_packets_total", "Packets received."),
     COLUMN("trimtab_network_receive_errs_total", "Packets received with an error."),
@@ -35,38 +35,26 @@ static const struct metric columns[] = {
 
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static const struct {
-	const char *file;
-	double scale;
-	struct metric metric;
-} links[] = {
-    {"mtu",
-     1,
-     {"trimtab_network_mtu_bytes", METRIC_GAUGE, "device", "Largest packet.",
-      "/sys/class/net/DEVICE/mtu"}},
-    /* in Mbit/s; -1 when the device does not know */
-    {"speed",
-     125000,
-     {"trimtab_network_speed_bytes", METRIC_GAUGE, "device",
-      "Speed of the link in bytes a second; absent when the device does not know it.",
-      "/sys/class/net/DEVICE/speed"}},
-    {"carrier",
-     1,
-     {"trimtab_network_carrier", METRIC_GAUGE, "device",
-      "1 if the link is there; absent while the device is down.", "/sys/class/net/DEVICE/carrier"}},
-    {"carrier_changes",
-     1,
-     {"trimtab_network_carrier_changes_total", METRIC_COUNTER, "device",
-      "Times that the link came or went.", "/sys/class/net/DEVICE/carrier_changes"}},
-    {"tx_queue_len",
-     1,
-     {"trimtab_network_transmit_queue_length", METRIC_GAUGE, "device",
-      "Packets that the send queue can hold.", "/sys/class/net/DEVICE/tx_queue_len"}},
+/* a file each, in /sys/class/net/DEVICE */
+static const struct metric links[] METRIC = {
+    {"trimtab_network_mtu_bytes", METRIC_GAUGE, "device", "Largest packet.",
+     "/sys/class/net/DEVICE mtu"},
+    {"trimtab_network_speed_bytes", METRIC_GAUGE, "device",
+     "Speed of the link in bytes a second; absent when the device does not know it.",
+     "/sys/class/net/DEVICE speed"},
+    {"trimtab_network_carrier", METRIC_GAUGE, "device",
+     "1 if the link is there; absent while the device is down.", "/sys/class/net/DEVICE carrier"},
+    {"trimtab_network_carrier_changes_total", METRIC_COUNTER, "device",
+     "Times that the link came or went.", "/sys/class/net/DEVICE carrier_changes"},
+    {"trimtab_network_transmit_queue_length", METRIC_GAUGE, "device",
+     "Packets that the send queue can hold.", "/sys/class/net/DEVICE tx_queue_len"},
 };
+
+enum { SPEED = 1 }; /* of links: in Mbit/s, -1 when the device does not know */
 
 #define LINKS (sizeof(links) / sizeof(links[0]))
 
-static const struct metric up_metric = {
+static const struct metric up_metric METRIC = {
     "trimtab_network_up",
     METRIC_GAUGE,
     "device",
@@ -110,11 +98,6 @@ static void network_tick(struct host *h)
 	h->lost[HOST_LOST_DEVICES] += devices > HOST_DEVICES ? devices - HOST_DEVICES : 0;
 }
 
-static const struct metric *network_metric(size_t i)
-{
-	return i < COLUMNS ? &columns[i] : NULL;
-}
-
 static void set_link(struct host *h, const char *device)
 {
 	char folder[HOST_PATH_MAX], path[HOST_PATH_MAX + 16], state[32];
@@ -123,8 +106,8 @@ static void set_link(struct host *h, const char *device)
 
 	snprintf(folder, sizeof(folder), "%s/class/net/%s", h->paths.sys, device);
 	for (size_t i = 0; i < LINKS; i++)
-		if (host_file_number(folder, links[i].file, &value) == 0 && value >= 0)
-			host_set(h, &links[i].metric, value * links[i].scale, "device", device);
+		if (host_file_number(folder, host_field(&links[i]), &value) == 0 && value >= 0)
+			host_set(h, &links[i], value * (i == SPEED ? 125000 : 1), "device", device);
 	snprintf(path, sizeof(path), "%s/operstate", folder);
 	if (host_file_slurp(path, state, sizeof(state), &text) == 0)
 		host_set(h, &up_metric, host_text_prefix(&text, "up"), "device", device);
@@ -142,20 +125,13 @@ static void link_tick(struct host *h)
 		set_link(h, device);
 }
 
-static const struct metric *link_metric(size_t i)
-{
-	return i < LINKS ? &links[i].metric : i == LINKS ? &up_metric : NULL;
-}
-
 const struct host_part host_network_part = {
     .name = "network",
     .tick = network_tick,
-    .metric = network_metric,
 };
 
 const struct host_part host_link_part = {
     .name = "link",
     .slow = true,
     .tick = link_tick,
-    .metric = link_metric,
 };

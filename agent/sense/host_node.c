@@ -10,7 +10,7 @@
 
 enum { INFO, FREQUENCY, FREQUENCY_MAX, METRICS };
 
-static const struct metric metrics[METRICS] = {
+static const struct metric metrics[METRICS] METRIC = {
     [INFO] = {"trimtab_node_info", METRIC_GAUGE,
 	      "nodename,sysname,release,version,machine,os,os_id,os_version",
 	      "Always 1; what the node is.", "uname, /etc/os-release"},
@@ -94,14 +94,8 @@ static void node_tick(struct host *h)
 	set_frequencies(h);
 }
 
-static const struct metric *node_metric(size_t i)
-{
-	return i < METRICS ? &metrics[i] : NULL;
-}
-
 const struct host_part host_node_part = {
     .name = "node",
     .slow = true,
     .tick = node_tick,
-    .metric = node_metric,
 };

@@ -7,7 +7,7 @@
 
 enum { SECONDS, RATIO, METRICS };
 
-static const struct metric metrics[METRICS] = {
+static const struct metric metrics[METRICS] METRIC = {
     [SECONDS] = {"trimtab_pressure_seconds_total", METRIC_COUNTER, "resource,kind",
 		 "Time in which some tasks, or all that are not idle (full), waited for a "
 		 "resource.",
@@ -58,13 +58,7 @@ static void pressure_tick(struct host *h)
 				read_line(h, resources[i].resource, line);
 }
 
-static const struct metric *pressure_metric(size_t i)
-{
-	return i < METRICS ? &metrics[i] : NULL;
-}
-
 const struct host_part host_pressure_part = {
     .name = "pressure",
     .tick = pressure_tick,
-    .metric = pressure_metric,
 };

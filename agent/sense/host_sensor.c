@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct metric temperature = {
+static const struct metric temperature METRIC = {
     "trimtab_temperature_celsius",	    METRIC_GAUGE, "chip,device,sensor", "Temperature.",
     "/sys/class/hwmon, /sys/class/thermal",
 };
@@ -142,16 +142,10 @@ static void sensor_fini(struct host *h)
 	free(h->sensors);
 }
 
-static const struct metric *sensor_metric(size_t i)
-{
-	return i == 0 ? &temperature : NULL;
-}
-
 const struct host_part host_sensor_part = {
     .name = "sensor",
     .slow = true,
     .init = sensor_init,
     .tick = sensor_tick,
     .fini = sensor_fini,
-    .metric = sensor_metric,
 };

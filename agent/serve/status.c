@@ -276,7 +276,7 @@ static void add_store(cJSON *to, const struct agent *a)
 	cJSON_AddNumberToObject(item, "dropped", (double)stats.dropped);
 }
 
-static void add_option(cJSON *section, const struct config *c, const struct option *o)
+static void add_option(cJSON *section, const struct config *c, const struct config_option *o)
 {
 	const char *at = (const char *)c + o->offset, *text;
 
@@ -312,7 +312,7 @@ static void add_configuration(cJSON *to, const struct agent *a)
 	else
 		cJSON_AddNullToObject(item, "file");
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		cJSON *section = cJSON_GetObjectItemCaseSensitive(item, o->section);
 
 		if (!section)

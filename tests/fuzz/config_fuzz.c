@@ -26,7 +26,7 @@ static void check_error(const char *err, size_t err_size)
 		must(!iscntrl((unsigned char)err[i]));
 }
 
-static void check_field(const struct config *c, const struct option *o)
+static void check_field(const struct config *c, const struct config_option *o)
 {
 	const void *field = (const char *)c + o->offset;
 	double number = 0;

@@ -85,7 +85,7 @@ static void test_table(void **state)
 	const struct config *c = NULL;
 
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		size_t room = o->type == OPTION_BOOL   ? sizeof(bool)
 			      : o->type == OPTION_ENUM ? sizeof(int)
 						       : sizeof(uint64_t);
@@ -98,7 +98,7 @@ static void test_table(void **state)
 		assert_true((o->type == OPTION_UINT || o->type == OPTION_RATIO) == (o->max > 0));
 		assert_true((o->type == OPTION_ENUM) == (o->values != NULL));
 		for (size_t j = i + 1; j < config_options_n; j++) {
-			const struct option *p = &config_options[j];
+			const struct config_option *p = &config_options[j];
 
 			assert_false(!strcmp(o->section, p->section) && !strcmp(o->key, p->key));
 			/* no two fields overlap */
@@ -464,7 +464,7 @@ static void test_environment(void **state)
 static void test_every_option_has_a_variable(void **state)
 {
 	for (size_t i = 0; i < config_options_n; i++) {
-		const struct option *o = &config_options[i];
+		const struct config_option *o = &config_options[i];
 		char variable[600], *env[] = {variable, NULL};
 
 		config_env_name(o, variable);

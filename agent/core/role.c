@@ -1,0 +1,115 @@
+#define _GNU_SOURCE
+#include "role.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "log.h"
+
+#define STOP_MS 1000
+
+void role_init(struct role_process *r, struct shared_role *shared, const char *name,
+	       int (*main)(void *arg, int keeper_fd), void *arg)
+{
+	*r = (struct role_process){.shared = shared,
+				   .main = main,
+				   .arg = arg,
+				   .fd = -1,
+				   .backoff_ns = ROLE_BACKOFF_MIN_NS,
+				   .due_ns = 0};
+	snprintf(shared->name, sizeof(shared->name), "%s", name);
+}
+
+int role_start(struct role_process *r, uint64_t now)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	pid = fork();
+	if (pid < 0) {
+		close(fds[0]);
+		close(fds[1]);
+		return -errno;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		_exit(r->main(r->arg, fds[1]));
+	}
+	close(fds[1]);
+	r->fd = fds[0];
+	r->due_ns = UINT64_MAX;
+	r->shared->pid = pid;
+	r->shared->started_ns = now;
+	return 0;
+}
+
+static void say_end(const struct role_process *r, int status)
+{
+	if (WIFSIGNALED(status))
+		log_warn("keeper", "role %s ended by signal %d (%s); restarting in %llu ms",
+			 r->shared->name, WTERMSIG(status), strsignal(WTERMSIG(status)),
+			 (unsigned long long)r->backoff_ns / 1000000);
+	else
+		log_warn("keeper", "role %s ended with status %d; restarting in %llu ms", r->shared->name,
+			 WEXITSTATUS(status), (unsigned long long)r->backoff_ns / 1000000);
+}
+
+bool role_ended(struct role_process *r, int status, uint64_t now)
+{
+	bool healthy = now - r->shared->started_ns >= ROLE_HEALTHY_NS;
+
+	close(r->fd);
+	r->fd = -1;
+	r->shared->pid = 0;
+	r->shared->last_status = status;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG && !r->shared->restarts)
+		return true;
+	if (healthy)
+		r->backoff_ns = ROLE_BACKOFF_MIN_NS;
+	say_end(r, status);
+	r->shared->restarts++;
+	r->due_ns = now + r->backoff_ns;
+	r->backoff_ns *= 2;
+	if (r->backoff_ns > ROLE_BACKOFF_MAX_NS)
+		r->backoff_ns = ROLE_BACKOFF_MAX_NS;
+	return false;
+}
+
+/* Waits without a race: the socket's other end closes when the process is gone. */
+static void wait_end(struct role_process *r)
+{
+	struct pollfd closed = {.fd = r->fd, .events = POLLIN};
+	char discard[64];
+
+	while (poll(&closed, 1, STOP_MS) > 0)
+		if (recv(r->fd, discard, sizeof(discard), 0) <= 0)
+			return;
+}
+
+void role_stop(struct role_process *r)
+{
+	pid_t pid = r->shared->pid;
+	int status;
+
+	if (pid <= 0)
+		return;
+	kill(pid, SIGTERM);
+	wait_end(r);
+	if (waitpid(pid, &status, WNOHANG) != pid) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	close(r->fd);
+	r->fd = -1;
+	r->shared->pid = 0;
+	r->shared->last_status = status;
+}
