@@ -1,9 +1,9 @@
 """Table 3: what the agents themselves cost, trimtab beside node_exporter and Netdata.
 
-All run at the same time for a minute or more, so a neighbour's noise falls on all alike. Each is scraped
-every SCRAPE_S as Prometheus does it (gzip accepted); CPU time is their cgroup's, children included. Then
-batches of scrapes in turn: what a scrape costs is the CPU time less what the agent used anyway.
-BPF programs run in other processes' time: their cost is in the other two tables.
+All run at the same time for a minute or more, so a neighbour's noise falls on all alike. Each is
+scraped every SCRAPE_S as Prometheus does it (gzip accepted); CPU time is their cgroup's, children
+included. Then batches of scrapes in turn: what a scrape costs is the CPU time less what the agent
+used anyway. BPF programs run in other processes' time: their cost is in the other two tables.
 """
 import gzip
 import os
@@ -13,7 +13,8 @@ import time
 import urllib.request
 
 import tracers
-from common import Absent, Session, free_port, median, program, spread, table, tree_memory_bytes, until
+from common import (Absent, Session, free_port, median, program, spread, table, tree_memory_bytes,
+                    until)
 
 SETTLE_S, PIECE_S, PIECES, SCRAPE_S = 10, 15, 5, 15
 BATCHES, BATCH = 10, 10
@@ -169,8 +170,8 @@ def series(agent):
 
 def print_running(agents, absent):
     head = ["agent", "% of one core: median (quartiles)", "resident MB (RSS)", "shared once (PSS)"]
-    rows = [[a.name, spread(a.percent, "{:.2f}"), f"{max(a.rss) / MB:.1f}", f"{max(a.pss) / MB:.1f}"]
-            for a in agents]
+    rows = [[a.name, spread(a.percent, "{:.2f}"), f"{max(a.rss) / MB:.1f}",
+             f"{max(a.pss) / MB:.1f}"] for a in agents]
     rows += [[name, "absent: " + why, "-", "-"] for name, why in absent]
     return table(head, rows) + "\n"
 
@@ -200,8 +201,10 @@ def main(options):
         watch(running)
         measure_scrapes([agent for agent in running if agent.every_s == SCRAPE_S])
         text = "## The agents themselves\n\n"
-        text += (f"{PIECES} pieces of {PIECE_S} s, all agents at once, each scraped every {SCRAPE_S} s "
-                 "unless said otherwise. To hold: under 0.5 % of a core, under 20 MB resident for "
-                 "keeper and agent together, under 2 ms of CPU a scrape.\n\n")
+        text += (f"{PIECES} pieces of {PIECE_S} s, all agents at once, each scraped every "
+                 f"{SCRAPE_S} s unless said otherwise. To hold: under 0.5 % of a core, under 20 MB "
+                 "resident for keeper and agent together, under 2 ms of CPU a scrape. Two "
+                 "instances of one agent share their program text, so their PSS is lower than one "
+                 "alone would have.\n\n")
         text += print_running(running, absent)
         return text + f"{BATCHES} batches of {BATCH} scrapes in turn:\n\n" + print_scrapes(running)

@@ -1,5 +1,5 @@
-"""What the tables share: building the helpers, starting and ending processes, reading what they cost,
-medians, and printing Markdown.
+"""What the tables share: building the helpers, starting and ending processes, reading what they
+cost, medians, and printing Markdown.
 
 Everything started here is ended by its pid when the Session closes, and by the kernel
 (PR_SET_PDEATHSIG) should this program itself be killed.
@@ -135,7 +135,7 @@ class Session:
 
     def start(self, command, cpu=None, group=None, user=None, end_signal=signal.SIGTERM, log=None,
               **more):
-        """Starts a process: on a CPU, in a cgroup, as a user; output to the file `log` or nowhere."""
+        """Starts a process: on a CPU, in a cgroup, as a user; output to file `log` or nowhere."""
         account = pwd.getpwnam(user) if user else None
 
         def prepare():
@@ -264,7 +264,8 @@ def table(head, rows):
 def machine():
     with open("/proc/cpuinfo") as f:
         models = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
-    return f"{os.cpu_count()} CPUs ({models[0] if models else 'unknown'}), Linux {os.uname().release}"
+    model = models[0] if models else "unknown"
+    return f"{os.cpu_count()} CPUs ({model}), Linux {os.uname().release}"
 
 
 def cpus():

@@ -80,8 +80,8 @@ class Redis(Load):
 
     def work(self):
         out, client_ns = client(
-            [self.benchmark, "-p", str(self.port), "-t", "get", "-c", "50", "-P", str(self.pipeline),
-             "-n", str(self.count), "--csv"], cpus()[1])
+            [self.benchmark, "-p", str(self.port), "-t", "get", "-c", "50",
+             "-P", str(self.pipeline), "-n", str(self.count), "--csv"], cpus()[1])
         return self.count, float(re.search(r'"GET","([\d.]+)"', out).group(1)), client_ns
 
 

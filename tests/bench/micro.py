@@ -1,7 +1,7 @@
 """Table 1: what tracing adds to one call.
 
-Each round runs, in random order, `nothing, V1, nothing, V2, ... nothing`: what a variant adds is its
-time less the mean of the two bare runs on either side of it, so slow drift cancels. The first
+Each round runs, in random order, `nothing, V1, nothing, V2, ... nothing`: what a variant adds is
+its time less the mean of the two bare runs on either side of it, so slow drift cancels. The first
 variant is `nothing` itself: its spread is the noise of everything below it.
 """
 import os
@@ -56,31 +56,37 @@ class Result:
         self.added = {(v.name, loop): [] for v in variants for loop in LOOPS}
         self.absent = {}  # variant name: why
 
+    def add(self, variant, before, inside, after):
+        which = 0 if variant.steady else 1
+        for loop in LOOPS:
+            bare = (before[loop][which] + after[loop][which]) / 2
+            traced = sum(each[loop][which] for each in inside) / len(inside)
+            self.bare[loop].append(bare)
+            self.added[variant.name, loop].append(traced - bare)
+
+
+def run_loops(counts):
+    return {loop: loop_ns(loop, counts[loop]) for loop in LOOPS}
+
 
 def measure(variants, rounds):
     result, counts = Result(variants), calibrate()
-    run = lambda: {loop: loop_ns(loop, counts[loop]) for loop in LOOPS}
     with Session() as session:
         for number in range(rounds):
-            before = run()
+            before = run_loops(counts)
             for variant in random.sample(variants, len(variants)):
                 if variant.name in result.absent:
                     continue
                 print(f"\rmicro: round {number + 1}/{rounds} {variant.name:24}", end="",
                       file=sys.stderr, flush=True)
                 try:
-                    variant.start(session)
+                    with tracers.attached(variant, session):
+                        inside = [run_loops(counts) for _ in range(variant.repeats)]
                 except (Absent, RuntimeError) as error:
                     result.absent[variant.name] = str(error)
                     continue
-                inside = run()
-                variant.stop(session)
-                after = run()
-                which = 0 if variant.steady else 1
-                for loop in LOOPS:
-                    bare = (before[loop][which] + after[loop][which]) / 2
-                    result.bare[loop].append(bare)
-                    result.added[variant.name, loop].append(inside[loop][which] - bare)
+                after = run_loops(counts)
+                result.add(variant, before, inside, after)
                 before = after
     print(file=sys.stderr)
     return result

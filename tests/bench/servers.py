@@ -1,13 +1,14 @@
 """Table 2: servers under load with trimtab and its peers on and off.
 
 Each round runs, variants in random order, a block of phases `off`, then for each variant
-`on, on with the kernel's run-time statistics, on` and `off` again. The first and the last `off` pair with
-the two `on` in ABBA order. The variant `off (control)` starts nothing: no difference smaller than its
-spread is claimed for the others.
+`on, on with the kernel's run-time statistics, on` and `off` again. The first and the last `off`
+pair with the two `on` in ABBA order. The variant `off (control)` starts nothing: no difference smaller
+than its spread is claimed for the others.
 
-The run time of the programs comes from the phases with statistics, which are left out of the ratios:
-reading the clock twice a run costs more than an empty program. What an empty program reads under the
-same load is subtracted. Program time is the whole node's, so the client's calls and switches are in it.
+The run time of the programs comes from the phases with statistics, which are left out of the
+ratios: reading the clock twice a run costs more than an empty program. What an empty program reads
+under the same load is subtracted. Program time is the whole node's, so the client's calls and
+switches are in it.
 """
 import random
 import sys
@@ -18,7 +19,6 @@ from loads import all_loads
 
 CONTROL, FLOOR = "off (control)", "empty programs"
 PAIRS_PER_ROUND = 2
-WINDOW_REPEATS = 3  # windows are open a tenth of the time: watch them for longer
 PROBES = ("syscall", "disk", "sched", "tcp")
 FLOOR_PROGRAMS = ("floor_sys_enter", "floor_sys_exit", "floor_switch", "floor_wakeup",
                   "floor_complete")
@@ -79,7 +79,7 @@ def phases(loads):
 
 def count_runs(cell, load, variant):
     before = tracers.run_times()
-    for _ in range(WINDOW_REPEATS if not variant.steady else 1):
+    for _ in range(variant.repeats):
         cell.requests += load.phase().requests
     after = tracers.run_times()
     for each in variant.program_ids():
@@ -93,15 +93,13 @@ def count_runs(cell, load, variant):
 
 def measure_variant(session, result, variant, loads):
     """The on phases of one variant; [first, second] of them."""
-    variant.start(session)
-    first = phases(loads)
-    if variant.name != CONTROL:
-        with tracers.Stats(session):
-            for load in loads:
-                count_runs(result.cells[variant.name, load.name], load, variant)
-    second = phases(loads)
-    variant.stop(session)
-    return first, second
+    with tracers.attached(variant, session):
+        first = phases(loads)
+        if variant.name != CONTROL:
+            with tracers.Stats(session):
+                for load in loads:
+                    count_runs(result.cells[variant.name, load.name], load, variant)
+        return first, phases(loads)
 
 
 def measure(session, loads, variants, rounds):
@@ -172,11 +170,11 @@ def print_load(result, load, variants):
             "of server and client CPU"]
     rows = [load_row(result, load, v) for v in variants
             if v.name in result.absent or result.cells[v.name, load.name].throughput]
-    text = f"Off: {median([p.per_second for p in off]):,.0f} a second, {server_us:.2f} us of server "
-    text += f"CPU each. An empty program reads {result.empty_ns(load):.0f} ns a run. "
+    text = f"Off: {median([p.per_second for p in off]):,.0f} a second, {server_us:.2f} us of "
+    text += f"server CPU each. An empty program reads {result.empty_ns(load):.0f} ns a run. "
     if control.throughput:
-        text += (f"Control ranged {min(control.throughput):.2f} to {max(control.throughput):.2f} in "
-                 f"throughput, {min(control.cpu):.2f} to {max(control.cpu):.2f} in CPU.")
+        text += (f"Control ranged {min(control.throughput):.2f} to {max(control.throughput):.2f} "
+                 f"in throughput, {min(control.cpu):.2f} to {max(control.cpu):.2f} in CPU.")
     return text + "\n\n" + table(head, rows) + "\n"
 
 

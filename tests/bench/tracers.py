@@ -1,16 +1,16 @@
 """The tracers that are compared: how each is started, and how it is known to be really attached.
 
 A tracer counts as attached when as many of its BPF programs as it should have running have run at
-least once, read from the kernel's own run counts: that they are loaded, or that it has said so, is not
+least once, by the kernel's own run counts: that they are loaded, or that it has said so, is not
 enough. trimtab is asked through /readyz.
 """
+import contextlib
 import os
 import re
 import subprocess
 import urllib.request
 
-from common import (BUILD, DEADLINE_S, Absent, free_port, helper, json_of, process_cpu_ns, program,
-                    tree, until)
+from common import BUILD, DEADLINE_S, Absent, free_port, helper, json_of, program, tree, until
 
 BT_SYSCALLS = (
     "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; } "
@@ -31,18 +31,21 @@ class Tracer:
     """One way to trace. `programs`: how many of its BPF programs must have run before it counts."""
 
     steady = True  # the same cost all the time, so that a median of slices may stand for it
+    repeats = 1    # a tracer that works in short windows is watched for longer
+    process = None
 
     def __init__(self, name, command, programs):
         self.name, self.command, self.programs = name, command, programs
-        self.process = None
 
     def start(self, session):
         self.process = session.start([program(self.command[0]), *self.command[1:]])
-        ids = lambda: program_ids(self.process.pid)
-        until(f"{self.name} to load", lambda: len(ids()) >= self.programs, alive=self.process)
-        wait_until_run(session, self.name, ids, self.programs, self.process)
+        until(f"{self.name} to load", lambda: len(self.program_ids()) >= self.programs,
+              alive=self.process)
+        wait_until_run(session, self)
 
     def stop(self, session):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended by itself, status {self.process.returncode}")
         ids = program_ids(self.process.pid)
         session.stop(self.process)
         until(f"{self.name} to be gone", lambda: not ids & set(run_times()))
@@ -87,6 +90,7 @@ class Trimtab(Tracer):
         super().__init__(name, [], 1)
         self.mode = mode
         self.steady = mode in ("exact", "blocked")
+        self.repeats = 1 if self.steady else 3
         self.path = os.environ.get("TRIMTAB", os.path.join(BUILD, "trimtab"))
 
     def start(self, session, group=None):
@@ -127,6 +131,24 @@ def get(url, headers=None):
             return answer.read() or b" "
     except OSError:
         return None
+
+
+@contextlib.contextmanager
+def attached(tracer, session):
+    """Traces inside the block; ends the tracer also when it could not be attached."""
+    try:
+        tracer.start(session)
+        yield
+    except BaseException:
+        if tracer.process:
+            session.stop(tracer.process)
+        raise
+    tracer.stop(session)
+
+
+def loaded_by_others():
+    """Names of the BPF programs that are here before anything was started: they disturb."""
+    return sorted(name or "(unnamed)" for name, _, _ in run_times().values())
 
 
 # --- the kernel's run-time statistics
@@ -173,14 +195,14 @@ def run_times():
             for p in listing}
 
 
-def wait_until_run(session, name, ids, count, process):
-    """Until `count` of the programs have run; reading a file past the cache makes disk programs run."""
+def wait_until_run(session, tracer):
+    """Until enough of its programs have run; writing a file to the disk makes disk programs run."""
     def have_run():
         with open(os.path.join(BUILD, "bench", "touch"), "wb") as f:
             f.write(b"x" * 4096)
             os.fsync(f.fileno())
-        now, mine = run_times(), ids()
-        return sum(1 for i in mine if i in now and now[i][2]) >= count
+        now, mine = run_times(), tracer.program_ids()
+        return sum(1 for i in mine if i in now and now[i][2]) >= tracer.programs
 
     with Stats(session):
-        until(f"{name} to be attached", have_run, alive=process)
+        until(f"{tracer.name} to be attached", have_run, alive=tracer.process)
