@@ -27,6 +27,7 @@
 #define HOST_DEVICES 64
 #define HOST_SENSORS 32
 #define HOST_VERDICTS 256
+#define HOST_ORDER 512
 #define HOST_NAME_MAX 64 /* bytes of a device's name, with the NUL */
 #define HOST_PATH_MAX 512
 #define HOST_BUFFER_BYTES (256 << 10)
@@ -102,6 +103,15 @@ struct host_ignore {
 	} verdict[HOST_VERDICTS];
 };
 
+/* What stands where in a file; see host_order.c. All zero: not known yet. */
+struct host_order {
+	int16_t at[HOST_ORDER];
+};
+
+struct host_orders {
+	struct host_order meminfo, vmstat, snmp, netstat, snmp6, sockstat, sockstat6;
+};
+
 /* Owned by the module. The parts' states are owned by it too and made by the parts' init. */
 struct host {
 	struct store *store;
@@ -118,6 +128,7 @@ struct host {
 	struct host_disks *disks;
 	struct host_filesystems *filesystems;
 	struct host_sensors *sensors;
+	struct host_orders orders;
 	char *buffer;
 };
 
@@ -155,6 +166,12 @@ void host_file_path(const struct host *h, enum host_file file, char *ret, size_t
 /* What stands behind the file in a metric's source: "MemFree" of "/proc/meminfo MemFree". The
  * tables of fields are made so, and the documentation has it for free. */
 const char *host_field(const struct metric *m);
+
+/* host_order.c: the metric of the i-th field of a file, whose host_field() is "KEY" or, if protocol
+ * is not empty, "PROTOCOL KEY"; NULL if the table has none. */
+const struct metric *host_order_find(struct host *h, struct host_order *order, size_t i,
+				     const struct metric *table, size_t n,
+				     struct host_text protocol, struct host_text key);
 
 /* host_ignore.c: takes another pattern if it differs from the last one */
 void host_ignore_update(struct host_ignore *ignore, const char *pattern);

@@ -158,36 +158,21 @@ static const struct metric vmstat[] METRIC = {
 #define MEMINFO (sizeof(meminfo) / sizeof(meminfo[0]))
 #define VMSTAT (sizeof(vmstat) / sizeof(vmstat[0]))
 
-/* The kernel's order is that of the table, nearly: *from remembers where the next one likely is. */
-static const struct metric *find(const struct metric *table, size_t n, struct host_text key,
-				 size_t *from)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t at = (*from + i) % n;
-
-		if (host_text_is(key, host_field(&table[at]))) {
-			*from = at + 1;
-			return &table[at];
-		}
-	}
-	return NULL;
-}
-
-static void read_fields(struct host *h, enum host_file file, const struct metric *table, size_t n)
+static void read_fields(struct host *h, enum host_file file, struct host_order *order,
+			const struct metric *table, size_t n)
 {
 	struct host_text text, line, key;
 	const struct metric *m;
 	uint64_t value;
-	size_t from = 0;
 
 	if (host_file_read(h, file, &text) < 0)
 		return;
-	while (host_text_line(&text, &line)) {
+	for (size_t i = 0; host_text_line(&text, &line); i++) {
 		if (!host_text_word(&line, &key))
 			continue;
 		if (key.end[-1] == ':')
 			key.end--;
-		m = find(table, n, key, &from);
+		m = host_order_find(h, order, i, table, n, host_text_of(""), key);
 		if (m && host_text_u64(&line, &value))
 			host_set(h, m, (double)value * (strstr(m->name, "_bytes") ? 1024 : 1));
 	}
@@ -195,8 +180,8 @@ static void read_fields(struct host *h, enum host_file file, const struct metric
 
 static void memory_tick(struct host *h)
 {
-	read_fields(h, HOST_MEMINFO, meminfo, MEMINFO);
-	read_fields(h, HOST_VMSTAT, vmstat, VMSTAT);
+	read_fields(h, HOST_MEMINFO, &h->orders.meminfo, meminfo, MEMINFO);
+	read_fields(h, HOST_VMSTAT, &h->orders.vmstat, vmstat, VMSTAT);
 }
 
 const struct host_part host_memory_part = {

@@ -8,10 +8,8 @@
  */
 #include "host.h"
 
-#include <string.h>
 #include <unistd.h>
 
-/* in the order of the files, so that each search finds its field at once */
 static const struct metric fields[] METRIC = {
     {"trimtab_netstat_ip_forwarding", METRIC_GAUGE, "",
      "1 if IPv4 packets are forwarded, 2 if not.", "/proc/net/snmp Ip Forwarding"},
@@ -201,96 +199,64 @@ static const struct metric sockets[] METRIC = {
 #define FIELDS6 (sizeof(fields6) / sizeof(fields6[0]))
 #define SOCKETS (sizeof(sockets) / sizeof(sockets[0]))
 
-/* Is `field` made of these two words? */
-static bool same(const char *field, struct host_text protocol, struct host_text key)
-{
-	struct host_text rest = host_text_of(field);
-	size_t n = (size_t)(protocol.end - protocol.at);
-
-	if ((size_t)(rest.end - rest.at) <= n || memcmp(field, protocol.at, n) != 0 ||
-	    field[n] != ' ')
-		return false;
-	return host_text_is(key, field + n + 1);
-}
-
-static const struct metric *find(const struct metric *table, size_t n, struct host_text protocol,
-				 struct host_text key, size_t *from)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t at = (*from + i) % n;
-
-		if (same(host_field(&table[at]), protocol, key)) {
-			*from = at + 1;
-			return &table[at];
-		}
-	}
-	return NULL;
-}
-
-/* names and values: the rest of the two lines */
-static void read_pair(struct host *h, struct host_text protocol, struct host_text names,
-		      struct host_text values, size_t *from)
+/* names and values: the rest of the two lines; *i: the running number of the field in the file */
+static void read_pair(struct host *h, struct host_order *order, size_t *i,
+		      struct host_text protocol, struct host_text names, struct host_text values)
 {
 	struct host_text name, value;
 	const struct metric *m;
 	uint64_t number;
 
 	while (host_text_word(&names, &name) && host_text_word(&values, &value)) {
-		m = find(fields, FIELDS, protocol, name, from);
+		m = host_order_find(h, order, (*i)++, fields, FIELDS, protocol, name);
 		/* Tcp's MaxConn is -1: not a field of ours, and host_text_u64() refuses it */
 		if (m && host_text_u64(&value, &number))
 			host_set(h, m, (double)number);
 	}
 }
 
-static void read_pairs(struct host *h, enum host_file file)
+static void read_pairs(struct host *h, enum host_file file, struct host_order *order)
 {
-	struct host_text text, names, values, protocol, same;
-	size_t from = 0;
+	struct host_text text, names, values, protocol, again;
+	size_t i = 0;
 
 	if (host_file_read(h, file, &text) < 0)
 		return;
 	while (host_text_line(&text, &names) && host_text_line(&text, &values)) {
 		if (!host_text_until(&names, ':', &protocol) ||
-		    !host_text_until(&values, ':', &same) ||
-		    protocol.end - protocol.at != same.end - same.at)
+		    !host_text_until(&values, ':', &again) ||
+		    protocol.end - protocol.at != again.end - again.at)
 			return;
-		read_pair(h, protocol, names, values, &from);
+		read_pair(h, order, &i, protocol, names, values);
 	}
 }
 
 static void read_snmp6(struct host *h)
 {
 	struct host_text text, line, key;
+	const struct metric *m;
 	uint64_t number;
-	size_t next = 0;
 
 	if (host_file_read(h, HOST_SNMP6, &text) < 0)
 		return;
-	while (host_text_line(&text, &line)) {
+	for (size_t i = 0; host_text_line(&text, &line); i++) {
 		if (!host_text_word(&line, &key))
 			continue;
-		for (size_t i = 0; i < FIELDS6; i++) {
-			const struct metric *m = &fields6[(next + i) % FIELDS6];
-
-			if (!host_text_is(key, host_field(m)))
-				continue;
-			if (host_text_u64(&line, &number))
-				host_set(h, m, (double)number);
-			next += i + 1;
-			break;
-		}
+		m = host_order_find(h, &h->orders.snmp6, i, fields6, FIELDS6, host_text_of(""),
+				    key);
+		if (m && host_text_u64(&line, &number))
+			host_set(h, m, (double)number);
 	}
 }
 
 /* lines of "TCP: inuse 4 orphan 0" */
-static void read_sockets(struct host *h, enum host_file file)
+static void read_sockets(struct host *h, enum host_file file, struct host_order *order)
 {
 	double page_bytes = (double)sysconf(_SC_PAGESIZE);
 	struct host_text text, line, protocol, key;
 	const struct metric *m;
 	uint64_t number;
-	size_t from = 0;
+	size_t i = 0;
 
 	if (host_file_read(h, file, &text) < 0)
 		return;
@@ -298,7 +264,7 @@ static void read_sockets(struct host *h, enum host_file file)
 		if (!host_text_until(&line, ':', &protocol))
 			continue;
 		while (host_text_word(&line, &key) && host_text_u64(&line, &number)) {
-			m = find(sockets, SOCKETS, protocol, key, &from);
+			m = host_order_find(h, order, i++, sockets, SOCKETS, protocol, key);
 			if (m)
 				host_set(h, m,
 					 (double)number *
@@ -309,13 +275,13 @@ static void read_sockets(struct host *h, enum host_file file)
 
 static void netstat_tick(struct host *h)
 {
-	read_pairs(h, HOST_SNMP);
-	read_pairs(h, HOST_NETSTAT);
-	read_sockets(h, HOST_SOCKSTAT);
+	read_pairs(h, HOST_SNMP, &h->orders.snmp);
+	read_pairs(h, HOST_NETSTAT, &h->orders.netstat);
+	read_sockets(h, HOST_SOCKSTAT, &h->orders.sockstat);
 	if (!h->slow)
 		return;
 	read_snmp6(h);
-	read_sockets(h, HOST_SOCKSTAT6);
+	read_sockets(h, HOST_SOCKSTAT6, &h->orders.sockstat6);
 }
 
 const struct host_part host_netstat_part = {
