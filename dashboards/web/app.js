@@ -112,12 +112,15 @@ const index = (list) => new Map((list ?? []).map((e) => [e.key, e]));
 
 /* What the panels are given: the newest reading against an older one (base; null: since the start). */
 class View {
-	constructor(now, base, span_s, status) {
+	constructor(now, base, span_s, status, window_s) {
 		this.now = now;
-		this.base = base;
+		this.base = base; // null: everything since the start
 		this.span_s = span_s;
+		this.window_s = window_s; // as chosen; 0: since the start
 		this.status = status;
 		this.observed_ratio = this.gauge("trimtab_syscall_observed_ratio") ?? status.observed_ratio;
+		/* how long every system call was observed in the window: what rates are divided by */
+		this.observed_s = sum(this.growth("trimtab_syscall_observed_seconds_total"), (e) => e.value);
 		this.waits = new Set(
 			this.gauges("trimtab_syscall_info", (l) => l.class === "wait").map((e) => e.labels.syscall));
 	}
@@ -209,39 +212,65 @@ function groupBy(list, name) {
 
 const DURATION = "trimtab_syscall_duration_seconds";
 const BLOCKED = "trimtab_syscall_blocked_seconds";
+const GAUGE_WINDOW_S = 60; // about what trimtab_syscall_calls_per_second looks back on
 
-function syscallRate(v, name) {
-	const where = (l) => l.syscall === name;
-	const now = v.gauge("trimtab_syscall_calls_per_second", where);
-	return [now, v.gauge("trimtab_syscall_calls_per_second_error", where)];
+const isWork = (v) => (l) => !v.waits.has(l.syscall);
+const isWait = (v) => (l) => v.waits.has(l.syscall);
+const bySyscall = (list) => new Map(list.map((e) => [e.labels.syscall, e]));
+
+/* calls a second, scaled from the time observed; NaN if none was. Late: begun before the window. */
+function callRate(v, where, list = v.hists(DURATION, where)) {
+	const late = sum(v.growth("trimtab_syscall_late_total", where), (e) => e.value);
+	return v.observed_s > 0 ? (sum(list, (h) => h.samples) + late) / v.observed_s : NaN;
 }
 
-function rateWithError([calls, error]) {
-	return error > 0 ? `${count(calls)} ±${NBSP}${count(error)}` : count(calls);
+/* The agent's own estimate has an error, and is of about a minute: other windows get the plain one. */
+function rateText(v, where, list) {
+	const gauge = v.window_s === GAUGE_WINDOW_S ? v.gauge("trimtab_syscall_calls_per_second", where) : undefined;
+	const error = v.gauge("trimtab_syscall_calls_per_second_error", where);
+	if (gauge === undefined || error === undefined) return count(callRate(v, where, list));
+	return error > 0 ? `${count(gauge)} ±${NBSP}${count(error)}` : count(gauge);
 }
 
-function syscallRows(v, wanted) {
-	const seen = v.hists(DURATION, wanted);
-	const complete = seen.length === 0; // syscall.mode blocked
-	const list = (complete ? v.hists(BLOCKED, wanted) : seen).filter((h) => h.samples > 0);
-	const share = complete ? 1 : v.observed_ratio || 1;
-	const errors = groupBy(v.growth("trimtab_syscall_errors_total", wanted), (l) => l.syscall);
-	list.sort((a, b) => b.sum - a.sum);
-	return list.map((h) => {
-		const name = h.labels.syscall;
-		const failed = (errors.get(name) ?? []).filter((e) => e.value > 0);
-		failed.sort((a, b) => b.value - a.value);
-		return {
-			cells: [name, rateWithError(complete ? [h.samples / v.span_s] : syscallRate(v, name)),
-				seconds(h.sum / v.span_s / share), ...quantiles(h),
-				failed.length ? percent(sum(failed, (e) => e.value) / h.samples) : ""],
-			title: failed.length
-				? `errors: ${failed.slice(0, 4).map((e) => `${e.labels.error} ${count(e.value)}`).join(", ")}` : "",
-		};
-	});
+function errorsText(v, where, samples) {
+	const failed = v.growth("trimtab_syscall_errors_total", where).filter((e) => e.value > 0);
+	failed.sort((a, b) => b.value - a.value);
+	const names = failed.slice(0, 4).map((e) => `${e.labels.error} ${count(e.value)}`).join(", ");
+	return failed.length && samples ? [percent(Math.min(1, sum(failed, (e) => e.value) / samples)), `errors: ${names}`] : ["", ""];
 }
 
-const SYSCALL_COLUMNS = ["call", "calls/s", "time/s", "p50", "p95", "p99", "errors"];
+/* A call that outlasts the windows is never timed whole: then the time blocked in it stands in. */
+function workRows(v) {
+	const timed = bySyscall(v.hists(DURATION, isWork(v)));
+	const blocked = bySyscall(v.hists(BLOCKED, isWork(v)));
+	const rows = [];
+	for (const name of new Set([...timed.keys(), ...blocked.keys()])) {
+		const where = (l) => l.syscall === name;
+		const whole = timed.get(name);
+		const shown = whole?.samples ? whole : blocked.get(name);
+		if (!shown?.samples) continue;
+		const observed = whole && v.observed_s > 0 ? whole.sum / v.observed_s : 0;
+		const perSecond = Math.max(observed, (blocked.get(name)?.sum ?? 0) / v.span_s);
+		const [errors, title] = errorsText(v, where, whole?.samples);
+		rows.push({
+			order: perSecond,
+			cells: [shown === whole ? name : `${name} (blocked)`, rateText(v, where, whole ? [whole] : []),
+				seconds(perSecond), ...quantiles(shown), errors],
+			title,
+		});
+	}
+	return rows.sort((a, b) => b.order - a.order);
+}
+
+/* from the time blocked, which is complete; a wait that returns at once is not one */
+function waitRows(v) {
+	const complete = v.hists(BLOCKED, isWait(v));
+	const list = complete.length ? complete : v.hists(DURATION, isWait(v));
+	const over_s = complete.length ? v.span_s : v.observed_s;
+	return list.filter((h) => h.samples > 0).sort((a, b) => b.sum - a.sum).map((h) => ({
+		cells: [h.labels.syscall, count(h.samples / over_s), seconds(h.sum / over_s), ...quantiles(h)],
+	}));
+}
 
 /* ---- what is shown: disk, TCP ---- */
 
@@ -263,49 +292,43 @@ function diskRows(v) {
 	return rows.sort((a, b) => b.order - a.order);
 }
 
-const TCP_SIDES = [["trimtab_tcp_accept_seconds", "inbound"], ["trimtab_tcp_connect_seconds", "outbound"]];
+const OPENING = [["trimtab_tcp_accept_seconds", "inbound"], ["trimtab_tcp_connect_seconds", "outbound"]];
 
 function tcpRows(v) {
 	const name = (l) => `${l.direction === "outbound" ? "→" : "←"} ${l.port}`;
-	const rows = new Map();
-	const row = (key) => {
-		if (!rows.has(key)) rows.set(key, { list: [], opened: { samples: 0 } });
-		return rows.get(key);
-	};
-	for (const h of v.hists("trimtab_tcp_rtt_seconds")) row(name(h.labels)).list.push(h);
-	for (const [metric, direction] of TCP_SIDES) {
-		for (const h of v.hists(metric)) row(name({ direction, ...h.labels })).opened = h;
-	}
+	const rtt = groupBy(v.hists("trimtab_tcp_rtt_seconds"), name);
+	const opened = groupBy(v.growth("trimtab_tcp_opened_total"), name);
 	const again = groupBy(v.growth("trimtab_tcp_retransmits_total"), (l) => l.port);
-	return [...rows].map(([key, { list, opened }]) => {
-		const rtt = merge(list);
-		const port = key.slice(2);
-		const resent = sum(again.get(port) ?? [], (e) => e.value);
+	const opening = new Map(OPENING.flatMap(([metric, direction]) =>
+		v.hists(metric).map((h) => [name({ direction, ...h.labels }), h])));
+	return [...new Set([...rtt.keys(), ...opened.keys()])].map((key) => {
+		const trips = merge(rtt.get(key) ?? []);
+		const n = sum(opened.get(key) ?? [], (e) => e.value);
+		const resent = sum(again.get(key.slice(2)) ?? [], (e) => e.value);
+		const open = opening.get(key);
 		return {
-			order: rtt.samples + opened.samples,
-			cells: [key, count(opened.samples / v.span_s), seconds(quantile(opened, 0.95)),
-				...quantiles(rtt), count(resent)],
+			order: trips.samples + n,
+			cells: [key, count(n / v.span_s), seconds(open ? quantile(open, 0.95) : NaN), ...quantiles(trips), count(resent)],
 		};
 	}).filter((r) => r.order > 0).sort((a, b) => b.order - a.order);
 }
 
 /* ---- what is shown: the panels ---- */
 
-const isWork = (v) => (l) => !v.waits.has(l.syscall);
-const isWait = (v) => (l) => v.waits.has(l.syscall);
-
-/* metric: drawn as one curve; where: which of its series; sampled: its rate needs scaling */
+/* metric: drawn as one curve; where: which of its series; rate: of a sampled one, scaled */
 const PANELS = [
 	{
 		id: "syscalls", title: "System calls", probe: "syscall", domain: [1e-7, 1e-2],
 		about: "work only; calls that wait for something to do are listed apart",
 		series: [
-			{ name: "all calls", metric: DURATION, where: isWork, sampled: true },
+			{ name: "all calls", metric: DURATION, where: isWork, rate: (v, h) => callRate(v, isWork(v), [h]) },
 			{ name: "blocked in", metric: BLOCKED, where: isWork },
 		],
 		tables: [
-			{ caption: "System calls that work, by time", columns: SYSCALL_COLUMNS, rows: 10, fill: (v) => syscallRows(v, isWork(v)) },
-			{ caption: "System calls that wait, not in the histogram", columns: SYSCALL_COLUMNS, rows: 5, fill: (v) => syscallRows(v, isWait(v)) },
+			{ caption: "System calls that work, by time", rows: 10, fill: workRows,
+				columns: ["call", "calls/s", "time/s", "p50", "p95", "p99", "errors"] },
+			{ caption: "System calls that wait, not in the histogram", rows: 5, fill: waitRows,
+				columns: ["call", "waits/s", "time/s", "p50", "p95", "p99"] },
 		],
 	},
 	{
@@ -320,8 +343,11 @@ const PANELS = [
 	},
 	{
 		id: "runqueue", title: "Run queue", probe: "sched", domain: [1e-7, 1e-1],
-		about: "time a ready thread waits for a CPU, exact",
-		series: [{ name: "wait", metric: "trimtab_sched_wait_seconds" }],
+		about: "time a ready thread waits for a CPU; D state: uninterruptible sleep, mostly for a disk",
+		series: [
+			{ name: "wait", metric: "trimtab_sched_wait_seconds" },
+			{ name: "D-state sleep", metric: "trimtab_sched_uninterruptible_seconds" },
+		],
 		tables: [],
 	},
 	{
@@ -330,7 +356,7 @@ const PANELS = [
 		series: [
 			{ name: "round trip", metric: "trimtab_tcp_rtt_seconds" },
 			{ name: "connect", metric: "trimtab_tcp_connect_seconds" },
-			{ name: "accept", metric: "trimtab_tcp_accept_seconds" },
+			{ name: "accept", metric: "trimtab_tcp_accept_seconds", rate: (v, h) => h.samples / v.observed_s },
 		],
 		tables: [{
 			caption: "TCP ports, by use", rows: 8, fill: tcpRows,
@@ -623,17 +649,13 @@ class Panel {
 		const off = probe && probe.state !== "attached" && probe.state !== "shed";
 		this.chart.show(list, off ? `${probe.name} probe: ${probe.state}` : `no samples, ${spanText(view)}`);
 		list.forEach((h, i) => {
-			const perSecond = this.spec.series[i].sampled ? workRate(view) : h.samples / view.span_s;
-			const about = this.spec.series[i].sampled && view.observed_ratio < 1 && perSecond > 0 ? "≈" : "";
+			const scale = this.spec.series[i].rate;
+			const perSecond = scale ? scale(view, h) : h.samples / view.span_s;
+			const about = scale && view.observed_ratio < 1 && perSecond > 0 ? "≈" : "";
 			[count(h.samples), about + rate(perSecond), ...quantiles(h)].forEach((text, j) => put(this.lines[i].cells[j], text));
 		});
 		this.tables.forEach((t) => t.show(t.spec.fill(view)));
 	}
-}
-
-function workRate(v) {
-	const list = v.gauges("trimtab_syscall_calls_per_second", isWork(v));
-	return list.length ? sum(list, (e) => e.value) : undefined;
 }
 
 const spanText = (v) => (v.base ? `last ${span(Math.round(v.span_s))}` : "since the start");
@@ -760,6 +782,7 @@ function readStatus(s) {
 		modules: parts(s.modules),
 		mode: s.syscall?.mode,
 		observed_ratio: s.syscall?.observed_ratio,
+		window_ms: s.configuration?.syscall?.window_ms,
 		bpf_cpu_ratio: s.governor?.bpf_cpu_ratio,
 		shed_level: s.governor?.shed_level ?? 0,
 		btf: s.btf ?? "",
@@ -820,15 +843,17 @@ function showFacts(v) {
 
 /* mode -> what the reader must know about the system call figures */
 const SAMPLING = {
-	windows: (r) => `System calls are sampled: every call is observed ${percent(r)} of the time, in random windows. Rates are scaled to the whole; ± is the 95 % interval. Blocked time, disk, run queue and TCP are complete.`,
+	windows: (v) => `System calls are sampled: every call is observed ${percent(v.observed_ratio)} of the time, in random windows`
+		+ `${v.status.window_ms ? ` of ${v.status.window_ms}${NBSP}ms` : ""}. Rates are scaled to the whole, ± is the 99 % interval;`
+		+ " calls that outlast a window show only in the blocked time. Accept times are sampled alike; all else is complete.",
 	exact: () => "System calls are exact: every call is observed, all the time.",
-	blocked: () => "System calls: only the time they are blocked is measured (syscall.mode: blocked); it is complete.",
+	blocked: () => "System calls: only the time blocked in them is measured (syscall.mode: blocked); it is complete.",
 };
 
 function showSampling(v) {
 	const mode = v.status.mode ?? (v.observed_ratio === undefined ? undefined : v.observed_ratio < 1 ? "windows" : "exact");
 	const have = v.base ? `Shown: ${spanText(v)}. ` : "Shown: since the start. ";
-	put($("sampling"), have + (SAMPLING[mode]?.(v.observed_ratio) ?? "System calls are not observed."));
+	put($("sampling"), have + (SAMPLING[mode]?.(v) ?? "System calls are not observed."));
 }
 
 function showLosses(v) {
@@ -914,13 +939,13 @@ function viewOf(span_s) {
 	const now = page.history.at(-1);
 	const older = page.history.slice(0, -1);
 	const base = older.findLast((r) => now.time_s - r.time_s >= span_s - 0.5) ?? older[0];
-	return base ? new View(now, base, now.time_s - base.time_s, page.status) : null;
+	return base ? new View(now, base, now.time_s - base.time_s, page.status, span_s) : null;
 }
 
 function redraw() {
 	const now = page.history.at(-1);
 	if (!now) return;
-	const whole = new View(now, null, page.status.uptime_s, page.status);
+	const whole = new View(now, null, page.status.uptime_s, page.status, 0);
 	const recent = viewOf(POLL_MS / 1000);
 	const view = (page.window_s ? viewOf(page.window_s) : null) ?? whole;
 	showState(page.status);
