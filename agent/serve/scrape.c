@@ -1,7 +1,7 @@
 /* scrape.c - GET /metrics: negotiates the format and writes it.
  *
  * Not compressed, whatever Accept-Encoding says: the agent is scraped on the node or over a fast
- * network, and gzip's fastest level takes about ten times the CPU of the whole scrape.
+ * network, and gzip's fastest level takes about eight times the CPU of the scrape itself.
  */
 #include "core/agent.h"
 #include "serve/accept.h"

@@ -183,15 +183,8 @@ static int read_tls(struct serve *s, const char *cert, const char *key)
 {
 	int r;
 
-	if (!*cert && !*key)
+	if (!*cert) /* the configuration has both or none */
 		return 0;
-	if (!*cert || !*key) {
-		agent_reason(s->agent,
-			     "serve.tls_cert and serve.tls_key belong together; serve.%s "
-			     "is missing",
-			     *cert ? "tls_key" : "tls_cert");
-		return -EINVAL;
-	}
 	if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
 		agent_reason(s->agent, "this libmicrohttpd has no TLS; leave serve.tls_cert and "
 				       "serve.tls_key empty");
