@@ -8,6 +8,7 @@
  */
 #include "host.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static const struct metric fields[] METRIC = {
@@ -225,7 +226,8 @@ static void read_pairs(struct host *h, enum host_file file, struct host_order *o
 	while (host_text_line(&text, &names) && host_text_line(&text, &values)) {
 		if (!host_text_until(&names, ':', &protocol) ||
 		    !host_text_until(&values, ':', &again) ||
-		    protocol.end - protocol.at != again.end - again.at)
+		    protocol.end - protocol.at != again.end - again.at ||
+		    memcmp(protocol.at, again.at, (size_t)(again.end - again.at)) != 0)
 			return;
 		read_pair(h, order, &i, protocol, names, values);
 	}
