@@ -18,6 +18,10 @@
 /* FUTEX_WAIT, _LOCK_PI, _WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2 */
 #define FUTEX_WAITS (1u << 0 | 1u << 6 | 1u << 9 | 1u << 11 | 1u << 13)
 
+/* Makes the compiler forget what it knows of x, so that a check after it stays in the code: the
+ * verifier of 5.10 follows only the 64-bit bounds of an index. */
+#define verifier_sees(x) asm volatile("" : "+r"(x))
+
 static __always_inline void hist_add(struct hist *h, __u64 ns)
 {
 	__u32 slot = hist_slot(ns);
@@ -61,24 +65,27 @@ static __always_inline __u32 slot_of_key(void *ids, void *owners, __u32 key, __u
 	return 0;
 }
 
-/* The key of a syscall in struct syscall_leases: its number + 1, 0 for what cannot be told. */
-static __always_inline __u32 syscall_key(struct pt_regs *regs, long nr)
+/* The key of a syscall in struct syscall_leases: its number + 1, 0 for what cannot be told. `cs` and
+ * `argument` (the second one) are those that the task entered with. */
+static __always_inline __u32 syscall_key(long nr, unsigned long cs, unsigned long argument)
 {
-	if (nr == SYSCALL_NR_FUTEX && FUTEX_WAITS >> (regs->si & FUTEX_CMD_MASK & 31) & 1)
-		return SYSCALL_NR_FUTEX_WAIT + 1;
-	if (unlikely(regs->cs == USER32_CS))
+	if (unlikely(cs == USER32_CS))
 		return 0; /* a 32-bit program's numbers are others */
+	if (nr == SYSCALL_NR_FUTEX && FUTEX_WAITS >> (argument & FUTEX_CMD_MASK & 31) & 1)
+		return SYSCALL_NR_FUTEX_WAIT + 1;
 	return (unsigned long)nr < SYSCALL_NRS - 1 ? nr + 1 : 0;
 }
 
-static __noinline __u32 lease_syscall(struct syscall_leases *l, __u32 key)
+static __noinline __u32 lease_syscall(struct syscall_leases *l, __u64 key)
 {
-	__u32 slot;
+	__u64 slot;
 
-	if (!l || key == 0 || key >= SYSCALL_NRS)
+	if (!l || key == 0)
 		return 0;
 	slot = l->used ? l->used : 1;
-	if (slot >= SYSCALL_SLOTS)
+	verifier_sees(key);
+	verifier_sees(slot);
+	if (slot >= SYSCALL_SLOTS || key >= SYSCALL_NRS)
 		return 0;
 	l->key_of[slot] = key;
 	l->slot_of[key] = slot;
@@ -87,12 +94,17 @@ static __noinline __u32 lease_syscall(struct syscall_leases *l, __u32 key)
 }
 
 /* The slot of a key on this CPU; 0 is "other". */
-static __always_inline __u32 syscall_slot_of(struct syscall_leases *l, __u32 key)
+static __always_inline __u64 syscall_slot_of(struct syscall_leases *l, __u64 key)
 {
-	__u32 slot = l->slot_of[key & (SYSCALL_NRS - 1)];
+	__u64 slot;
 
+	verifier_sees(key);
+	if (key >= SYSCALL_NRS)
+		return 0;
+	slot = l->slot_of[key];
 	if (unlikely(slot == 0))
 		slot = lease_syscall(l, key);
+	verifier_sees(slot);
 	return slot < SYSCALL_SLOTS ? slot : 0;
 }
 

@@ -108,7 +108,7 @@ static __always_inline unsigned int state_of(struct task_struct *task)
 /* The syscall that a task is blocked in: key + 1, 0 for none. */
 static __always_inline __u16 call_of(struct task_struct *task)
 {
-	struct pt_regs *regs, copy = {};
+	struct pt_regs *regs;
 	long nr;
 
 	if (task->flags & PF_NO_USER_REGS)
@@ -116,14 +116,12 @@ static __always_inline __u16 call_of(struct task_struct *task)
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
 		regs = (struct pt_regs *)bpf_task_pt_regs(task);
 		nr = regs->orig_ax;
-		return nr < 0 ? 0 : syscall_key(regs, nr) + 1;
+		return nr < 0 ? 0 : syscall_key(nr, regs->cs, regs->si) + 1;
 	}
+	/* before 5.15 */
 	regs = (struct pt_regs *)((char *)task->stack + THREAD_SIZE - PT_REGS_SIZE);
-	copy.orig_ax = BPF_CORE_READ(regs, orig_ax);
-	copy.cs = BPF_CORE_READ(regs, cs);
-	copy.si = BPF_CORE_READ(regs, si);
-	nr = copy.orig_ax;
-	return nr < 0 ? 0 : syscall_key(&copy, nr) + 1;
+	nr = BPF_CORE_READ(regs, orig_ax);
+	return nr < 0 ? 0 : syscall_key(nr, BPF_CORE_READ(regs, cs), BPF_CORE_READ(regs, si)) + 1;
 }
 
 static __always_inline void left(struct sched_cpu *c, struct task_struct *prev, bool preempted,
@@ -148,8 +146,7 @@ static __always_inline void left(struct sched_cpu *c, struct task_struct *prev, 
 
 static __always_inline void came(struct sched_cpu *c, struct stamp *s, __u64 now)
 {
-	__u64 blocked;
-	__u32 slot;
+	__u64 blocked, slot;
 
 	if (!s->ready_ns) {
 		c->unmatched++;

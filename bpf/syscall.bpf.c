@@ -100,7 +100,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 	s = bpf_map_lookup_elem(&syscall_starts, &slot);
 	if (!s)
 		return 0;
-	nr = syscall_key(regs, id);
+	nr = syscall_key(id, regs->cs, regs->si);
 	/* taken by another task that is in a syscall seen in this window */
 	if (unlikely(s->call && (s->call ^ key) >= SYSCALL_NRS && s->ns >= since))
 		return spill(key, nr);
@@ -111,10 +111,14 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 
 static __always_inline void count_error(struct syscall_slot *slot, long ret)
 {
-	__u32 error = -ret;
+	__u64 error = -ret;
 
-	if (ret < 0)
-		slot->errors[error < SYSCALL_ERRNOS ? error : 0]++;
+	if (ret >= 0)
+		return;
+	verifier_sees(error);
+	if (error >= SYSCALL_ERRNOS)
+		error = 0;
+	slot->errors[error]++;
 }
 
 /* A return whose entry was not seen. It is counted, so that returns per observed second are the rate
@@ -126,7 +130,7 @@ static __always_inline int late(struct syscall_cpu *c, struct pt_regs *regs, lon
 
 	if (ret == 0 && (nr == NR_CLONE || nr == NR_FORK || nr == NR_VFORK || nr == NR_CLONE3))
 		return 0;
-	slot = &c->slot[syscall_slot_of(&c->leases, syscall_key(regs, nr))];
+	slot = &c->slot[syscall_slot_of(&c->leases, syscall_key(nr, regs->cs, regs->si))];
 	slot->late++;
 	count_error(slot, ret);
 	return 0;

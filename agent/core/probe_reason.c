@@ -1,11 +1,15 @@
+#define _GNU_SOURCE
 #include "probe_reason.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "log.h"
+
+#define LOG_TAIL 800 /* bytes of a long message that go to the log */
 
 /* libbpf's callback carries no context, so what it says is kept here; keeper only, one thread. */
 static struct {
@@ -32,18 +36,20 @@ static void keep_verifier_line(const char *text)
 
 int probe_reason_print(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char text[16384];
-	size_t n;
+	char *text;
+	int n;
 
 	if (level == LIBBPF_DEBUG)
 		return 0;
-	vsnprintf(text, sizeof(text), format, args);
-	keep_verifier_line(text);
-	log_debug("libbpf", "%s", text);
-	if (level != LIBBPF_WARN || said.first[0] || strstr(text, "BEGIN PROG LOAD LOG"))
+	n = vasprintf(&text, format, args);
+	if (n < 0)
 		return 0;
-	n = strcspn(text, "\n");
-	snprintf(said.first, sizeof(said.first), "%.*s", (int)n, text);
+	keep_verifier_line(text);
+	/* a verifier's log tells at its end why */
+	log_debug("libbpf", "%s", n > LOG_TAIL ? text + n - LOG_TAIL : text);
+	if (level == LIBBPF_WARN && !said.first[0] && !strstr(text, "BEGIN PROG LOAD LOG"))
+		snprintf(said.first, sizeof(said.first), "%.*s", (int)strcspn(text, "\n"), text);
+	free(text);
 	return 0;
 }
 
