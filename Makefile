@@ -11,13 +11,13 @@ CLANG ?= clang
 BPF_SYS := -idirafter /usr/include/$(shell uname -m)-linux-gnu
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
+comma := ,
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes \
 	-Wshadow -Wpointer-arith -Wvla -Wformat=2
 CFLAGS ?= -O2 -g
 ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -fno-strict-aliasing -fstack-protector-strong -fPIE \
 	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,\
 	-D_FORTIFY_SOURCE=2) -Iinclude -Iagent -I$(BUILD)/gen -DTRIMTAB_VERSION=\"$(VERSION)\" -MMD -MP
-comma := ,
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=address$(comma)undefined)
 LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lyaml -lcap -lseccomp -lm
 
