@@ -11,7 +11,6 @@
 #include "serve/openapi.h"
 #include "serve/embed.h"
 #include "serve/routes.h"
-#include "version.h"
 
 static cJSON *reference(const char *kind, const char *name)
 {

@@ -12,7 +12,6 @@
 #include "serve/own.h"
 #include "serve/routes.h"
 #include "store/quantile.h"
-#include "version.h"
 
 #define ROUTES_MAX 64 /* the last one stands for requests that no route fitted */
 #define OTHER (ROUTES_MAX - 1)
@@ -57,7 +56,7 @@ enum {
 	METRICS
 };
 
-const struct metric own_metrics[] = {
+static const struct metric own_metrics[] METRIC = {
     [BUILD_INFO] = {"trimtab_build_info", METRIC_GAUGE, "version,compiler",
 		    "What runs here; always 1.", "the build"},
     [SERIES] = {"trimtab_series", METRIC_GAUGE, "", "Series in the store.", "the store"},
@@ -92,7 +91,6 @@ const struct metric own_metrics[] = {
     [PROCESS_FDS_MAX] = {"process_max_fds", METRIC_GAUGE, "",
 			 "Maximum number of open file descriptors.", "getrlimit(2)"},
 };
-const size_t own_metrics_n = METRICS;
 
 struct own *own_new(void)
 {
@@ -256,7 +254,7 @@ void own_update(struct own *o, struct agent *a, uint64_t now_ns)
 	struct store_stats stats;
 
 	store_set(s, &own_metrics[BUILD_INFO], now_ns, 1, "version", TRIMTAB_VERSION, "compiler",
-		  TRIMTAB_COMPILER, NULL);
+		  OWN_COMPILER, NULL);
 	update_process(s, now_ns, started_unix_s(a->shared));
 	update_roles(a, now_ns);
 	update_requests(o, s, now_ns);

@@ -14,8 +14,11 @@ struct agent;
 struct own;
 struct route;
 
-extern const struct metric own_metrics[];
-extern const size_t own_metrics_n;
+#ifdef __clang__
+#define OWN_COMPILER "clang " __clang_version__
+#else
+#define OWN_COMPILER "gcc " __VERSION__
+#endif
 
 struct own *own_new(void);
 void own_free(struct own *o);

@@ -12,9 +12,9 @@
 #include "core/agent.h"
 #include "core/log.h"
 #include "serve/http.h"
+#include "serve/own.h"
 #include "serve/pairs.h"
 #include "serve/status.h"
-#include "version.h"
 
 #define LOSSES_MAX 500
 
@@ -88,7 +88,7 @@ static void add_build(cJSON *to)
 	cJSON *build = cJSON_AddObjectToObject(to, "build"), *libraries;
 
 	cJSON_AddStringToObject(build, "version", TRIMTAB_VERSION);
-	cJSON_AddStringToObject(build, "compiler", TRIMTAB_COMPILER);
+	cJSON_AddStringToObject(build, "compiler", OWN_COMPILER);
 	libraries = cJSON_AddObjectToObject(build, "libraries");
 	cJSON_AddStringToObject(libraries, "libmicrohttpd", MHD_get_version());
 	cJSON_AddStringToObject(libraries, "libuv", uv_version_string());
