@@ -196,6 +196,12 @@ function quantile(h, q) {
 	return NaN;
 }
 
+function withoutZero(h) {
+	const slots = h.slots.slice();
+	slots[0] = 0;
+	return { slots, samples: h.samples - h.slots[0] };
+}
+
 const QUANTILES = [["p50", 0.5], ["p95", 0.95], ["p99", 0.99]];
 const quantiles = (h) => QUANTILES.map(([, q]) => seconds(h ? quantile(h, q) : NaN));
 
@@ -410,8 +416,9 @@ class Chart {
 		this.note = svg("text", { class: "note", "text-anchor": "middle" });
 		this.svg.append(this.band, this.grid, ...this.curves, this.marks, this.note);
 		this.readout = make("output", { className: "readout" });
-		this.svg.addEventListener("pointermove", (e) => this.point(this.slotAt(e.offsetX)));
-		this.svg.addEventListener("pointerleave", () => this.point(null));
+		for (const type of ["pointermove", "pointerdown"])
+			this.svg.addEventListener(type, (e) => this.list && this.point(this.slotAt(e.offsetX)));
+		this.svg.addEventListener("pointerleave", (e) => e.pointerType === "touch" || this.point(null));
 		this.svg.addEventListener("blur", () => this.point(null));
 		this.svg.addEventListener("keydown", (e) => this.key(e));
 		new ResizeObserver(() => this.draw()).observe(this.svg);
@@ -434,9 +441,7 @@ class Chart {
 		if (!this.list || width < 80) return;
 		this.width = width;
 		this.domain = this.findDomain();
-		const shares = this.list.map((h) => (h.samples ? Math.max(...h.slots) / h.samples : 0));
-		const most = Math.max(...shares);
-		this.top = NICE_SHARES.find((s) => s >= most) ?? 1;
+		this.top = this.findTop();
 		this.drawGrid();
 		this.curves.forEach((path, i) => {
 			path.setAttribute("d", this.outline(this.list[i]));
@@ -449,14 +454,23 @@ class Chart {
 		this.point(this.cursor);
 	}
 
-	/* whole decades around the default range and every sample */
+	/* The series in focus sets the scale, others up to twice it. What is higher is cut off at the top,
+	 * and so is the bucket of zero, which would flatten everything else. */
+	findTop() {
+		const shares = this.list.map((h) => (h.samples ? Math.max(...h.slots.subarray(1)) / h.samples : 0));
+		const limit = 2 * shares[this.focus] || 1;
+		const most = Math.max(...shares.map((s) => Math.min(s, limit)));
+		return NICE_SHARES.find((s) => s >= most) ?? 1;
+	}
+
+	/* Whole decades around the default range and the samples: up to the slowest, but not down to the
+	 * fastest few, which are drawn at the left edge. */
 	findDomain() {
 		let [low, high] = this.panel.domain;
 		for (const h of this.list) {
-			const first = h.slots.findIndex((n, slot) => slot > 0 && n > 0);
 			const last = h.slots.findLastIndex((n, slot) => slot > 0 && n > 0);
-			if (first < 0) continue;
-			low = Math.min(low, lowerEdge(first));
+			if (last < 0) continue;
+			low = Math.min(low, quantile(withoutZero(h), 0.005));
 			high = Math.max(high, upperEdge(last));
 		}
 		const decade = (x, round) => round(Number(Math.log10(x).toFixed(9)));
@@ -494,7 +508,7 @@ class Chart {
 		let d = `M${this.slotX(first)[0].toFixed(1)} ${floor}`;
 		for (let slot = first; slot <= last; slot++) {
 			const n = h.slots[slot];
-			const y = n ? Math.min(floor - 1.5, this.y(n / h.samples)) : floor;
+			const y = n ? Math.max(CHART.top, Math.min(floor - 1.5, this.y(n / h.samples))) : floor;
 			d += `V${y.toFixed(1)}H${this.slotX(slot)[1].toFixed(1)}`;
 		}
 		return `${d}V${floor}`;
@@ -576,35 +590,64 @@ function decadeName(e) {
 
 /* ---- tables: their rows are made once and only their text changes ---- */
 
+const MEANING = {
+	"calls/s": "estimated from the time observed, with the half width of its interval",
+	"time/s": "time in these calls a second: of the calls observed, scaled, or the time blocked if that is more",
+	"waits/s": "how often a call blocked; complete",
+	errors: "share of the calls observed that returned an error",
+	"open p95": "connect time of outbound, time until accept of inbound connections",
+	resent: "segments sent again in the window, both directions of the port",
+};
+
+const ROWS_MAX = 200;
+
 class Table {
 	constructor(spec) {
 		this.spec = spec;
-		this.more = make("span", { className: "more" });
-		this.most = 3; // rows that have been needed so far
+		this.lines = [];
+		this.most = 3; // rows that have been needed so far: a table never shrinks, so nothing jumps
+		this.all = false;
+		this.list = [];
+		this.more = make("button", { type: "button", className: "more", hidden: true });
+		this.more.addEventListener("click", () => this.toggle());
 		this.body = make("tbody");
-		this.cells = Array.from({ length: spec.rows }, () => {
-			const cells = spec.columns.map((_, i) => make(i ? "td" : "th", i ? {} : { scope: "row" }));
-			this.body.append(make("tr", {}, ...cells));
-			return cells;
-		});
-		const head = spec.columns.map((c) => make("th", { scope: "col", textContent: c }));
-		this.element = make("table", { className: spec.className ?? `cols${spec.columns.length}` },
+		const head = spec.columns.map((c) => make("th", { scope: "col", textContent: c, title: MEANING[c] ?? "" }));
+		this.element = make("table", { className: `cols${spec.columns.length}` },
 			make("caption", {}, spec.caption, this.more),
 			make("thead", {}, make("tr", {}, ...head)), this.body);
+		this.show([]);
 	}
 
-	show(rows) {
-		put(this.more, rows.length > this.spec.rows ? ` · top ${this.spec.rows} of ${rows.length}` : "");
-		this.most = Math.max(this.most, Math.min(rows.length, this.spec.rows)); // never shrinks: no jumps
-		this.cells.forEach((cells, i) => {
-			const row = rows[i];
-			const line = cells[0].parentNode;
+	toggle() {
+		this.all = !this.all;
+		if (!this.all) this.most = this.spec.rows;
+		this.show(this.list);
+	}
+
+	addLine() {
+		const cells = this.spec.columns.map((_, i) => make(i ? "td" : "th", i ? {} : { scope: "row" }));
+		const line = make("tr", {}, ...cells);
+		this.lines.push({ line, cells });
+		this.body.append(line);
+	}
+
+	/* list: [{cells, title}], the most important first */
+	show(list) {
+		this.list = list;
+		const most = this.all ? ROWS_MAX : this.spec.rows;
+		this.most = Math.max(this.most, Math.min(list.length, most));
+		while (this.lines.length < this.most) this.addLine();
+		this.lines.forEach(({ line, cells }, i) => {
+			const row = i < most ? list[i] : undefined;
 			cells.forEach((cell, j) => put(cell, row ? row.cells[j] : j ? "" : i ? NBSP : "none"));
 			line.classList.toggle("blank", !row);
 			line.hidden = i >= this.most;
 			const title = row ? [row.cells[0], row.title].filter(Boolean).join(": ") : "";
 			if (line.title !== title) line.title = title;
 		});
+		this.more.hidden = !this.all && list.length <= this.spec.rows;
+		this.more.setAttribute("aria-expanded", String(this.all));
+		put(this.more, this.all ? "show fewer" : `top ${this.spec.rows} of ${list.length}, show all`);
 	}
 }
 
@@ -664,6 +707,8 @@ const spanText = (v) => (v.base ? `last ${span(Math.round(v.span_s))}` : "since 
 
 const share = (part, whole) => (whole > 0 ? part / whole : undefined);
 const modeTime = (v, wanted) => sum(v.growth("trimtab_cpu_seconds_total", (l) => wanted(l.mode)), (e) => e.value);
+const shortShare = ([name, x]) => `${SHORT[name] ?? name} ${(x * 100).toFixed(x < 0.0995 ? 1 : 0)}`;
+const SHORT = { memory: "mem", system: "sys" };
 const notLoopback = (l) => l.device !== "lo";
 
 /* read(view) -> { value, text, sub } or null; max: fixed top of the sparkline */
@@ -685,7 +730,7 @@ function tileCpu(v) {
 	const value = 1 - idle / all;
 	const parts = ["system", "iowait", "steal"].map((mode) => [mode, modeTime(v, (m) => m === mode) / all]);
 	const shown = parts.filter(([mode, x]) => mode !== "steal" || x >= 0.001);
-	return { value, text: percent(value), sub: shown.map(([mode, x]) => `${mode} ${(x * 100).toFixed(1)}`).join(" · ") };
+	return { value, text: percent(value), sub: shown.map(shortShare).join(" · ") };
 }
 
 function tileLoad(v) {
@@ -708,8 +753,7 @@ function tilePressure(v) {
 	if (!some.length) return null;
 	const list = some.map((e) => [e.labels.resource, e.value / v.span_s]);
 	const value = Math.max(...list.map(([, x]) => x));
-	const text = ([name, x]) => `${name.replace("memory", "mem")} ${(x * 100).toFixed(1)}`;
-	return { value, text: percent(value), sub: list.map(text).join(" · ") };
+	return { value, text: percent(value), sub: list.map(shortShare).join(" · ") };
 }
 
 function tileSpace(v) {
