@@ -38,8 +38,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 2048);
 	__type(key, __u32); /* thread id */
 	__type(value, struct stamp);
 } sched_spill SEC(".maps");

@@ -36,8 +36,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 2048);
 	__type(key, __u64); /* task_key() */
 	__type(value, struct start);
 } syscall_spill SEC(".maps");

@@ -13,7 +13,6 @@ struct connection {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536); /* tcp.connections */
 	__type(key, __u64); /* the socket's address */
 	__type(value, struct connection);

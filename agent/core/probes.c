@@ -138,8 +138,15 @@ static void adapt_programs(struct bpf_object *o, struct btf *btf)
 	}
 }
 
+/* Whether the kernel's hashes allocate from a pool of their own (6.1). Before that, an entry allocated
+ * in a tracing program may take the page allocator's locks where they are held: preallocate. */
+static bool hashes_allocate_safely(struct btf *btf)
+{
+	return btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) >= 0;
+}
+
 /* Sizes the maps, and shares those that an earlier object has under the same name. */
-static int adapt_maps(struct probes *p, struct bpf_object *o)
+static int adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 {
 	struct bpf_map *map, *other;
 	int err;
@@ -150,6 +157,8 @@ static int adapt_maps(struct probes *p, struct bpf_object *o)
 
 		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus"))
 			bpf_map__set_max_entries(map, p->cpus);
+		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH && hashes_allocate_safely(btf))
+			bpf_map__set_map_flags(map, BPF_F_NO_PREALLOC);
 		if (!strcmp(name, "tcp_connections"))
 			bpf_map__set_max_entries(map, p->connections);
 		for (int i = 0; i < PROBES; i++) {
@@ -281,7 +290,7 @@ static int load_one(struct probes *p, int index, struct btf *btf)
 
 	probe->object = *probe->skeleton->obj;
 	adapt_programs(probe->object, btf);
-	err = adapt_maps(p, probe->object);
+	err = adapt_maps(p, probe->object, btf);
 	if (!err)
 		err = bpf_object__load_skeleton(probe->skeleton);
 	if (err)
@@ -306,7 +315,17 @@ static void *map_array(struct probes *p, int index, const char *name, size_t byt
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
-static void map_arrays(struct probes *p)
+/* What the keeper itself needs. */
+static void map_own(struct probes *p)
+{
+	if (p->probe[DISK].loaded)
+		p->maps.disk_devices = map_array(p, DISK, "disk_devices",
+						 DISK_DEVICES * sizeof(struct disk_device));
+	if (p->probe[TCP].loaded)
+		p->maps.tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals));
+}
+
+const struct probe_maps *probes_map_all(struct probes *p)
 {
 	struct probe_maps *m = &p->maps;
 
@@ -315,13 +334,17 @@ static void map_arrays(struct probes *p)
 	if (p->probe[SYSCALL].loaded)
 		m->syscall_cpus = map_array(p, SYSCALL, "syscall_cpus",
 					    p->cpus * sizeof(struct syscall_cpu));
-	if (p->probe[DISK].loaded)
-		m->disk_devices = map_array(p, DISK, "disk_devices",
-					    DISK_DEVICES * sizeof(struct disk_device));
-	if (p->probe[TCP].loaded) {
+	if (p->probe[TCP].loaded)
 		m->tcp_ports = map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port));
-		m->tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals));
-	}
+	return m;
+}
+
+bool probes_loaded(const struct probes *p, const char *probe)
+{
+	for (int i = 0; i < PROBES; i++)
+		if (!strcmp(probe_names[i], probe))
+			return p->probe[i].loaded;
+	return false;
 }
 
 static int open_skeletons(struct probes *p)
@@ -350,9 +373,30 @@ static void load_and_say(struct probes *p, int i, struct btf *btf)
 	if (err) {
 		probe_reason(err, reason, sizeof(reason));
 		say(p, i, PROBE_FAILED, reason);
-		log_warn("keeper", "probe %s is off: %s", probe_names[i], reason);
 	} else {
 		say(p, i, PROBE_ATTACHED, "");
+	}
+}
+
+/* One line for all that failed for the same reason. */
+static void log_failures(const struct shared *s)
+{
+	char names[PROBES * 12];
+	uint32_t said = 0;
+
+	for (int i = 0; i < PROBES; i++) {
+		size_t used = 0;
+
+		for (int j = i; j < PROBES; j++) {
+			if (s->probe[j].phase != PROBE_FAILED || said & 1 << j ||
+			    strcmp(s->probe[i].reason, s->probe[j].reason) != 0)
+				continue;
+			said |= 1 << j;
+			used += snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+					 probe_names[j]);
+		}
+		if (used)
+			log_warn("keeper", "without the probes %s: %s", names, s->probe[i].reason);
 	}
 }
 
@@ -381,13 +425,11 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 	if (err)
 		goto out;
 	btf = btf__load_vmlinux_btf();
-	if (!btf) {
+	if (!btf)
 		snprintf(s->btf, sizeof(s->btf),
 			 "no BTF in this kernel (/sys/kernel/btf/vmlinux): %s; it needs "
 			 "CONFIG_DEBUG_INFO_BTF=y",
 			 strerror(errno));
-		log_warn("keeper", "all probes are off: %s", s->btf);
-	}
 	if (btf)
 		name_drop_reasons(s, btf);
 	for (int i = 0; i < PROBES; i++) {
@@ -396,7 +438,8 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 		else if (enabled[i])
 			say(p, i, PROBE_FAILED, s->btf);
 	}
-	map_arrays(p);
+	log_failures(s);
+	map_own(p);
 	btf__free(btf);
 	*ret = p;
 	return 0;

@@ -2,7 +2,8 @@
  *
  * Each probe is one BPF object; one that cannot load is reported with its reason in shared memory and
  * the rest goes on. What may differ between kernels is decided by looking (BTF, trying), never by
- * version. The arrays are mapped before the first fork, so that roles read them without a call.
+ * version. A role maps the arrays after the fork, by the inherited descriptors, which takes no
+ * capability on any kernel, and reads them without a call.
  */
 #ifndef TRIMTAB_PROBES_H
 #define TRIMTAB_PROBES_H
@@ -30,7 +31,11 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 void probes_free(struct probes *p);
 /* In a fresh child: closes the programs and links (which the keeper goes on holding), not the maps. */
 void probes_forget(struct probes *p);
+/* The arrays that the keeper itself reads. */
 const struct probe_maps *probes_maps(const struct probes *p);
+/* In a child: maps all of them (what is mapped counts as resident, so the keeper does not). */
+const struct probe_maps *probes_map_all(struct probes *p);
+bool probes_loaded(const struct probes *p, const char *probe);
 
 /* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not
  * loaded on this kernel). */

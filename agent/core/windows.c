@@ -1,5 +1,6 @@
 #include "windows.h"
 
+#include <string.h>
 #include <sys/random.h>
 #include "agent.h"
 #include "log.h"
@@ -23,7 +24,7 @@ static bool attach(struct windows *w, bool on)
 	if (!err)
 		err = probes_attach(w->probes, "syscall_exit", on);
 	if (err && on)
-		log_warn("keeper", "cannot attach the syscall programs: errno %d", -err);
+		log_warn("keeper", "cannot attach the syscall programs: %s", strerror(-err));
 	return err == 0;
 }
 
@@ -96,7 +97,7 @@ void windows_init(struct windows *w, struct probes *p, struct shared_windows *s,
 			      .limit = SYSCALL_EXACT,
 			      .stretch = 1};
 	s->configured = config->syscall.mode;
-	if (!probes_maps(p)->syscall_cpus)
+	if (!probes_loaded(p, "syscall"))
 		w->limit = SYSCALL_BLOCKED;
 	windows_apply(w, now);
 }
