@@ -2,7 +2,9 @@
  *
  * The counts are the truth that tests hold trimtab against, so each is checked: a call that does
  * not end as its kind must ends the program with status 1. Where a duration matters, each call is
- * also timed from outside and the line gives the smallest, the median and the largest.
+ * also timed from outside and the line gives the smallest, the median, the largest and the sum, and
+ * how much of the time of the loop the thread ran (cpu_ns) or waited for a CPU (run_delay_ns): what
+ * is left of the sum is the time that it was blocked.
  *
  * In:      command line only (usage below); addresses are numeric IPv4 or IPv6
  * Out:     one JSON line on standard output (get: the body instead), errors on standard error;
@@ -17,6 +19,7 @@
 #include <inttypes.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -32,6 +35,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +44,7 @@
 #define TIMED_MAX 1000000ULL
 #define HELD_MAX 16384ULL
 #define SIZE_MAX_BYTES (16ULL << 20)
+#define THREADS_MAX 256ULL
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
 
@@ -48,12 +53,13 @@ struct load {
 	int args;
 	int cpu[2]; /* -1: anywhere */
 	uint64_t hold_ms, bytes, backlog, delay_ms, timeout_ms, seconds, seed;
-	bool direct, read, fsync, rst, no_accept;
+	bool direct, dsync, read, fsync, rst, no_accept, migrate;
 };
 
 struct timed {
 	uint64_t *ns;
 	size_t n;
+	uint64_t cpu_ns, run_delay_ns; /* at the start */
 };
 
 static uint64_t now_ns(void)
@@ -113,9 +119,33 @@ static int order(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* How long this thread was runnable without a CPU; 0 on a kernel that does not say. */
+static uint64_t run_delay_ns(void)
+{
+	uint64_t delay_ns = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %" SCNu64, &delay_ns) != 1)
+		delay_ns = 0;
+	fclose(f);
+	return delay_ns;
+}
+
 static bool timed_new(struct timed *t, uint64_t n)
 {
 	t->n = 0;
+	t->run_delay_ns = run_delay_ns();
+	t->cpu_ns = cpu_ns();
 	t->ns = n <= TIMED_MAX ? calloc(n + 1, sizeof(*t->ns)) : NULL;
 	if (!t->ns)
 		fprintf(stderr, "load: at most %llu timed calls\n", TIMED_MAX);
@@ -124,14 +154,16 @@ static bool timed_new(struct timed *t, uint64_t n)
 
 static void timed_print(struct timed *t)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, cpu = cpu_ns() - t->cpu_ns;
 
 	qsort(t->ns, t->n, sizeof(*t->ns), order);
 	for (size_t i = 0; i < t->n; i++)
 		sum += t->ns[i];
 	printf(",\"call_ns_min\":%" PRIu64 ",\"call_ns_median\":%" PRIu64
-	       ",\"call_ns_max\":%" PRIu64 ",\"call_ns_sum\":%" PRIu64,
-	       t->ns[0], t->n ? t->ns[t->n / 2] : 0, t->n ? t->ns[t->n - 1] : 0, sum);
+	       ",\"call_ns_max\":%" PRIu64 ",\"call_ns_sum\":%" PRIu64 ",\"cpu_ns\":%" PRIu64
+	       ",\"run_delay_ns\":%" PRIu64,
+	       t->ns[0], t->n ? t->ns[t->n / 2] : 0, t->n ? t->ns[t->n - 1] : 0, sum, cpu,
+	       run_delay_ns() - t->run_delay_ns);
 	free(t->ns);
 }
 
@@ -184,6 +216,22 @@ static const struct kind {
     {.name = "open_enoent", .nr = SYS_openat, .arg = {AT_FDCWD, ARG_PATH}, .error = ENOENT},
     {.name = "unlink_enoent", .nr = SYS_unlinkat, .arg = {AT_FDCWD, ARG_PATH}, .error = ENOENT},
     {.name = "getsid_esrch", .nr = SYS_getsid, .arg = {0x7fffffff}, .error = ESRCH},
+    {.name = "sched_get_priority_max", .nr = SYS_sched_get_priority_max},
+    {.name = "sched_get_priority_min", .nr = SYS_sched_get_priority_min},
+    {.name = "ioprio_get", .nr = SYS_ioprio_get, .arg = {1}},
+    {.name = "personality", .nr = SYS_personality, .arg = {0xffffffff}},
+    {.name = "tee_bad", .nr = SYS_tee, .arg = {-1, -1, 1}, .error = EBADF},
+    {.name = "readahead_bad", .nr = SYS_readahead, .arg = {-1}, .error = EBADF},
+    {.name = "inotify_rm_watch_bad", .nr = SYS_inotify_rm_watch, .arg = {-1}, .error = EBADF},
+    {.name = "timer_delete_bad", .nr = SYS_timer_delete, .arg = {-1}, .error = EINVAL},
+    {.name = "shmctl_bad", .nr = SYS_shmctl, .arg = {-1, 0}, .error = EINVAL},
+    {.name = "msgctl_bad", .nr = SYS_msgctl, .arg = {-1, 0}, .error = EINVAL},
+    {.name = "chroot_enoent", .nr = SYS_chroot, .arg = {ARG_PATH}, .error = ENOENT},
+    {.name = "getitimer_fault", .nr = SYS_getitimer, .arg = {0, 1}, .error = EFAULT},
+    {.name = "sched_getparam_esrch",
+     .nr = SYS_sched_getparam,
+     .arg = {0x7fffffff, ARG_BUFFER},
+     .error = ESRCH},
     {.name = "nanosleep", .nr = SYS_nanosleep, .arg = {ARG_TIME}, .sleeps = true},
     {.name = "clock_nanosleep",
      .nr = SYS_clock_nanosleep,
@@ -272,6 +320,94 @@ static int run_call(struct load *l)
 	return done(start_ns);
 }
 
+/* --- N syscalls of a kind in each of several threads --- */
+
+struct worker {
+	pthread_t thread;
+	struct call call;
+	uint64_t n;
+	int tid; /* 0: not yet running */
+	bool ended;
+	int error; /* errno of a call that did not end as it must */
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	int error = 0;
+
+	__atomic_store_n(&w->tid, (int)syscall(SYS_gettid), __ATOMIC_RELEASE);
+	for (uint64_t i = 0; i < w->n && !error; i++)
+		if (!call_once(&w->call))
+			error = errno ? errno : EPROTO;
+	w->error = error;
+	__atomic_store_n(&w->ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Moves the threads from CPU to CPU, in and between their calls, until they have ended. */
+static uint64_t migrate(struct worker *w, uint64_t threads)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct timespec pause = {.tv_nsec = 1000000};
+	uint64_t moves = 0, ended;
+	cpu_set_t set;
+
+	for (unsigned turn = 0;; turn++) {
+		ended = 0;
+		for (uint64_t i = 0; i < threads; i++) {
+			int tid = __atomic_load_n(&w[i].tid, __ATOMIC_ACQUIRE);
+
+			if (__atomic_load_n(&w[i].ended, __ATOMIC_ACQUIRE)) {
+				ended++;
+				continue;
+			}
+			CPU_ZERO(&set);
+			CPU_SET((turn + i) % (uint64_t)cpus, &set);
+			moves += tid && !sched_setaffinity(tid, sizeof(set), &set);
+		}
+		if (ended == threads)
+			return moves;
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+}
+
+static int run_threads(struct load *l)
+{
+	uint64_t n, threads, us = 0, start_ns, moves = 0, started;
+	static struct worker w[THREADS_MAX];
+	int r = 0;
+
+	if (!number(l->arg[1], COUNT_MAX, &n))
+		return bad("not a count", l->arg[1]);
+	if (!number(l->arg[2], THREADS_MAX, &threads) || !threads)
+		return bad("not a number of threads (1 to 256)", l->arg[2]);
+	if (l->args > 3 && !number(l->arg[3], 3600000000ULL, &us))
+		return bad("not a number of microseconds", l->arg[3]);
+	start_ns = now_ns();
+	for (started = 0; started < threads && !r; started++) {
+		w[started].n = n;
+		r = call_prepare(l->arg[0], us * 1000, &w[started].call);
+		if (!r && pthread_create(&w[started].thread, NULL, work, &w[started]))
+			r = fail(EAGAIN, "thread");
+	}
+	if (r)
+		return r;
+	if (l->migrate)
+		moves = migrate(w, threads);
+	for (uint64_t i = 0; i < threads; i++) {
+		pthread_join(w[i].thread, NULL);
+		if (w[i].error)
+			r = fail(w[i].error, "a call did not end as it must");
+	}
+	if (r)
+		return r;
+	printf("{\"command\":\"threads\",\"name\":\"%s\",\"calls\":%" PRIu64 ",\"errors\":%" PRIu64
+	       ",\"moves\":%" PRIu64,
+	       w[0].call.kind->name, n * threads, w[0].call.kind->error ? n * threads : 0, moves);
+	return done(start_ns);
+}
+
 /* --- N calls at chosen moments --- */
 
 static uint64_t random_next(uint64_t *state)
@@ -348,8 +484,9 @@ static int run_pattern(struct load *l)
 		return r;
 	spin_until(start_ns + seconds * NS_PER_S);
 	printf("{\"command\":\"pattern\",\"name\":\"%s\",\"pattern\":\"%s\",\"calls\":%" PRIu64
-	       ",\"errors\":%" PRIu64 ",\"sleeps\":%" PRIu64 ",\"seed\":%" PRIu64,
-	       c.kind->name, l->arg[2], n, c.kind->error ? n : 0, sleeps, seed);
+	       ",\"errors\":%" PRIu64 ",\"sleeps\":%" PRIu64 ",\"seed\":%" PRIu64
+	       ",\"start_ns\":%" PRIu64,
+	       c.kind->name, l->arg[2], n, c.kind->error ? n : 0, sleeps, seed, start_ns);
 	return done(start_ns);
 }
 
@@ -414,11 +551,27 @@ static bool wait_pipe(int fd, uint64_t ms)
 	return read(fd, &byte, 1) == 1;
 }
 
+static bool wait_readv(int fd, uint64_t ms)
+{
+	char byte;
+	struct iovec v = {.iov_base = &byte, .iov_len = 1};
+
+	return readv(fd, &v, 1) == 1;
+}
+
 static bool wait_epoll(int fd, uint64_t ms)
 {
 	struct epoll_event e;
 
 	return syscall(SYS_epoll_wait, fd, &e, 1, (int)ms) == 0;
+}
+
+static bool wait_epoll_pwait2(int fd, uint64_t ms)
+{
+	struct timespec t = timespec_of(ms * NS_PER_MS);
+	struct epoll_event e;
+
+	return syscall(SYS_epoll_pwait2, fd, &e, 1, &t, NULL, 0) == 0;
 }
 
 static bool wait_futex(int fd, uint64_t ms)
@@ -465,11 +618,11 @@ static int wait_n(struct load *l, const char *name, bool (*wait)(int fd, uint64_
 	if (!timed_new(&t, n))
 		return 2;
 	start_ns = now_ns();
-	if (wait == wait_pipe)
+	if (wait == wait_pipe || wait == wait_readv)
 		pid = pipe_writer(n, ms, &fd);
-	else if (wait == wait_epoll)
+	else if (wait == wait_epoll || wait == wait_epoll_pwait2)
 		fd = epoll_create1(0);
-	if (pid < 0 || (fd < 0 && (wait == wait_pipe || wait == wait_epoll)))
+	if (pid < 0 || (fd < 0 && wait != wait_sleep && wait != wait_futex))
 		return fail(errno, name);
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t call_ns = now_ns();
@@ -494,6 +647,16 @@ static int run_sleep(struct load *l)
 static int run_pipe_wait(struct load *l)
 {
 	return wait_n(l, "pipe_wait", wait_pipe);
+}
+
+static int run_pipe_readv(struct load *l)
+{
+	return wait_n(l, "pipe_readv", wait_readv);
+}
+
+static int run_epoll_pwait2(struct load *l)
+{
+	return wait_n(l, "epoll_pwait2", wait_epoll_pwait2);
 }
 
 static int run_epoll_wait(struct load *l)
@@ -536,14 +699,18 @@ static int disk_open(struct load *l, int flags, uint64_t *ret_n, uint64_t *ret_s
  * (and files being read) are gone through in order, from the start again at their end. */
 static int run_write(struct load *l)
 {
+	int flags = l->read ? O_RDONLY : O_WRONLY | O_CREAT;
 	uint64_t n, size, whole, start_ns, i;
+	struct timed t;
 	void *buffer;
 	int fd, r;
 
-	r = disk_open(l, (l->read ? O_RDONLY : O_WRONLY | O_CREAT) | (l->direct ? O_DIRECT : 0), &n,
-		      &size, &whole, &fd);
+	flags |= (l->direct ? O_DIRECT : 0) | (l->dsync ? O_DSYNC : 0);
+	r = disk_open(l, flags, &n, &size, &whole, &fd);
 	if (r)
 		return r;
+	if (!timed_new(&t, n))
+		return 2;
 	if (l->direct && size % 512)
 		return bad("not a multiple of 512, as --direct needs", l->arg[2]);
 	if (posix_memalign(&buffer, 4096, size))
@@ -552,9 +719,11 @@ static int run_write(struct load *l)
 	start_ns = now_ns();
 	for (i = 0; i < n; i++) {
 		off_t at = (off_t)((whole ? i % (whole / size) : i) * size);
+		uint64_t call_ns = now_ns();
 		ssize_t moved =
 		    l->read ? pread(fd, buffer, size, at) : pwrite(fd, buffer, size, at);
 
+		t.ns[t.n++] = now_ns() - call_ns;
 		if (moved != (ssize_t)size)
 			return fail(moved < 0 ? errno : EIO, l->arg[0]);
 		if (l->fsync && fsync(fd))
@@ -566,6 +735,7 @@ static int run_write(struct load *l)
 	       ",\"bytes\":%" PRIu64 ",\"fsyncs\":%" PRIu64,
 	       l->read ? "read" : "write", l->direct ? "true" : "false", i, i * size,
 	       l->fsync ? i : 0);
+	timed_print(&t);
 	return done(start_ns);
 }
 
@@ -911,13 +1081,16 @@ static const struct command {
 	const char *usage;
 } commands[] = {
     {"call", 2, 3, run_call, "NAME N [US]   N syscalls; US apart, or asleep if NAME sleeps"},
+    {"threads", 3, 4, run_threads, "NAME N THREADS [US] [--migrate]   N in each thread"},
     {"pattern", 4, 4, run_pattern, "NAME N steady|burst|poisson SECONDS [--seed S]"},
     {"pingpong", 1, 1, run_pingpong, "N [--cpu A B]   round trips of two processes"},
     {"sleep", 2, 2, run_sleep, "N MS   clock_nanosleep"},
     {"pipe_wait", 2, 2, run_pipe_wait, "N MS   reads that wait for a writer that sleeps MS"},
+    {"pipe_readv", 2, 2, run_pipe_readv, "N MS   the same with readv"},
     {"epoll_wait", 2, 2, run_epoll_wait, "N MS   that time out"},
+    {"epoll_pwait2", 2, 2, run_epoll_pwait2, "N MS   that time out"},
     {"futex_wait", 2, 2, run_futex_wait, "N MS   that time out"},
-    {"write", 3, 3, run_write, "FILE N SIZE [--direct] [--read] [--fsync, after each]"},
+    {"write", 3, 3, run_write, "FILE N SIZE [--direct] [--dsync] [--read] [--fsync, after each]"},
     {"discard", 3, 3, run_discard, "DEVICE N SIZE"},
     {"connect", 3, 3, run_connect,
      "ADDR PORT N [--hold MS, all at once] [--bytes B] [--rst] [--timeout MS]"},
@@ -951,10 +1124,12 @@ static bool option_take(struct load *l, int argc, char **argv, int *i)
 		uint64_t max;
 	} options[] = {
 	    {"--direct", .flag = &l->direct},
+	    {"--dsync", .flag = &l->dsync},
 	    {"--read", .flag = &l->read},
 	    {"--fsync", .flag = &l->fsync},
 	    {"--rst", .flag = &l->rst},
 	    {"--no-accept", .flag = &l->no_accept},
+	    {"--migrate", .flag = &l->migrate},
 	    {"--hold", .value = &l->hold_ms, .max = 3600000},
 	    {"--bytes", .value = &l->bytes, .max = 1ULL << 40},
 	    {"--backlog", .value = &l->backlog, .max = 65535},
