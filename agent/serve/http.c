@@ -8,6 +8,7 @@
 #include "core/agent.h"
 #include "core/log.h"
 #include "serve/address.h"
+#include "serve/api.h"
 #include "serve/http.h"
 #include "serve/own.h"
 #include "serve/routes.h"
@@ -21,6 +22,7 @@ struct http {
 	struct agent *agent;
 	bool loopback;
 	struct own *own;
+	struct api_edges *edges;
 	struct buffer spare; /* the memory of an answer that was sent */
 };
 
@@ -39,6 +41,11 @@ struct http *http_new(struct agent *a, struct own *own, bool loopback)
 	h->agent = a;
 	h->own = own;
 	h->loopback = loopback;
+	h->edges = api_edges_new();
+	if (!h->edges) {
+		free(h);
+		return NULL;
+	}
 	return h;
 }
 
@@ -47,6 +54,7 @@ void http_free(struct http *h)
 	if (!h)
 		return;
 	buffer_free(&h->spare);
+	free(h->edges);
 	free(h);
 }
 
@@ -286,6 +294,7 @@ static struct http_request *begin(struct http *h, struct MHD_Connection *connect
 	q->http = h;
 	q->agent = h->agent;
 	q->connection = connection;
+	q->edges = h->edges;
 	q->content_type = "application/json";
 	q->started_ns = agent_now_ns();
 	q->out = h->spare;

@@ -18,6 +18,7 @@
 #define HTTP_BODY_MAX_BYTES (64UL << 10)
 
 struct agent;
+struct api_edges;
 struct http;
 struct own;
 struct route;
@@ -25,11 +26,12 @@ struct route;
 struct http_request {
 	struct agent *agent;
 	const struct route *route; /* NULL: none fits */
-	struct buffer out;	   /* the answer's body */
-	struct buffer body;	   /* the request's */
-	const char *content_type;  /* of the answer; application/json at first */
-	const char *etag;	   /* NULL: the answer is not to be cached */
-	const void *fixed;	   /* sent instead of `out`; lives as long as the program */
+	const struct api_edges *edges;
+	struct buffer out;	  /* the answer's body */
+	struct buffer body;	  /* the request's */
+	const char *content_type; /* of the answer; application/json at first */
+	const char *etag;	  /* NULL: the answer is not to be cached */
+	const void *fixed;	  /* sent instead of `out`; lives as long as the program */
 	size_t fixed_bytes;
 	/* private */
 	struct http *http;
