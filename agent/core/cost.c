@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "agent.h"
@@ -15,6 +16,8 @@ void cost_init(struct cost *c, struct probes *p, struct shared *s, uint64_t now)
 			   .shared = s,
 			   .due_ns = now + COST_WINDOW_NS,
 			   .period_start_ns = now,
+			   .progs_n = s->progs_n,
+			   .cpus = s->cpus,
 			   .stats_fd = -1};
 }
 
@@ -30,8 +33,10 @@ static void open_window(struct cost *c)
 {
 	c->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	if (c->stats_fd < 0) {
-		log_warn("keeper", "cannot measure the cost of BPF programs (BPF_ENABLE_STATS): errno %d",
-			 errno);
+		log_warn("keeper",
+			 "cannot measure the cost of BPF programs (BPF_ENABLE_STATS): %s; it needs "
+			 "CAP_SYS_ADMIN, and without it agent.budget_ratio is not kept",
+			 strerror(errno));
 		c->due_ns = UINT64_MAX;
 		return;
 	}
@@ -51,7 +56,7 @@ static void close_window(struct cost *c)
 	probes_runs(c->probes, after, SHARED_PROGS);
 	close(c->stats_fd);
 	c->stats_fd = -1;
-	for (uint32_t i = 0; i < s->progs_n; i++) {
+	for (uint32_t i = 0; i < c->progs_n; i++) {
 		struct shared_prog *p = &s->prog[i];
 
 		run_ns += after[i].run_ns - c->before[i].run_ns;
@@ -59,7 +64,7 @@ static void close_window(struct cost *c)
 		p->runs += (after[i].runs - c->before[i].runs) * scale;
 		p->missed = after[i].missed;
 	}
-	sample = run_ns / open_ns / s->cpus;
+	sample = run_ns / open_ns / c->cpus;
 	c->ratio += SMOOTHING * (sample - c->ratio);
 	s->bpf_cpu_ratio = c->ratio;
 }

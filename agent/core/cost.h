@@ -18,6 +18,7 @@ struct cost {
 	uint64_t due_ns;
 	uint64_t period_start_ns, opened_ns;
 	int stats_fd; /* -1: closed */
+	uint32_t progs_n, cpus; /* of shared, which roles can write */
 	double ratio; /* smoothed share of the node's CPU */
 	struct probe_run before[SHARED_PROGS];
 };

@@ -2,12 +2,20 @@
 #include "probe_reason.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "log.h"
+#include "shared.h"
+
+#ifndef CAP_BPF
+#define CAP_PERFMON 38
+#define CAP_BPF 39
+#endif
 
 #define LOG_TAIL 800 /* bytes of a long message that go to the log */
 
@@ -67,6 +75,24 @@ static void read_lockdown(char *ret, size_t size)
 	fclose(f);
 }
 
+static bool has_capability(cap_value_t capability)
+{
+	cap_flag_value_t value = CAP_CLEAR;
+	cap_t caps = cap_get_proc();
+
+	if (caps)
+		cap_get_flag(caps, capability, CAP_EFFECTIVE, &value);
+	cap_free(caps);
+	return value == CAP_SET;
+}
+
+/* CAP_SYS_ADMIN stands for both, and is all there is before 5.8. */
+static bool may_trace(void)
+{
+	return has_capability(CAP_SYS_ADMIN) ||
+	       (has_capability(CAP_BPF) && has_capability(CAP_PERFMON));
+}
+
 static void explain_eperm(char *ret, size_t size)
 {
 	struct rlimit limit = {};
@@ -77,24 +103,40 @@ static void explain_eperm(char *ret, size_t size)
 	if (!strcmp(lockdown, "confidentiality"))
 		snprintf(ret, size,
 			 "the kernel is locked down (confidentiality): boot with lockdown=integrity or none");
-	else if (geteuid() != 0)
-		snprintf(ret, size, "not root: run as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN");
+	else if (!may_trace())
+		snprintf(ret, size, "%s: run as root, or with CAP_BPF and CAP_PERFMON",
+			 geteuid() ? "not root" : "CAP_BPF or CAP_PERFMON is missing");
 	else if (limit.rlim_cur != RLIM_INFINITY)
 		snprintf(ret, size,
-			 "missing CAP_BPF/CAP_PERFMON, BPF refused by a security module, or (kernels before "
-			 "5.11) RLIMIT_MEMLOCK of %llu KiB too low: set LimitMEMLOCK=infinity",
+			 "refused by a seccomp profile or a security module, or (kernels before 5.11) "
+			 "RLIMIT_MEMLOCK of %llu KiB is too low: set LimitMEMLOCK=infinity",
 			 (unsigned long long)limit.rlim_cur / 1024);
 	else
-		snprintf(ret, size, "missing CAP_BPF/CAP_PERFMON, or refused by a security module");
+		snprintf(ret, size, "refused by a seccomp profile or a security module: allow bpf(2)");
 }
+
+/* What to do, where the error alone says what is wrong; libbpf's words then add nothing. */
+static const struct {
+	int err;
+	const char *advice;
+} advices[] = {
+	{EMFILE, "raise the limit of open files: ulimit -n, LimitNOFILE="},
+	{ENOMEM, "no memory for the maps: lower tcp.connections, or raise the memory limit of its cgroup"},
+	{ENOSYS, "this kernel has no BPF: it needs CONFIG_BPF_SYSCALL=y"},
+};
 
 void probe_reason(int err, char *ret, size_t size)
 {
-	char advice[200] = "";
+	char advice[SHARED_REASON_MAX] = "";
+	const char *detail = said.verifier[0] ? said.verifier : said.first;
 
 	if (err == -EPERM)
 		explain_eperm(advice, sizeof(advice));
-	snprintf(ret, size, "%s%s%s%s%s", strerror(-err), advice[0] ? "; " : "", advice,
-		 said.verifier[0] || said.first[0] ? ": " : "",
-		 said.verifier[0] ? said.verifier : said.first);
+	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
+		if (advices[i].err == -err)
+			snprintf(advice, sizeof(advice), "%s", advices[i].advice);
+	if (advice[0])
+		snprintf(ret, size, "%s; %s", strerror(-err), advice);
+	else
+		snprintf(ret, size, "%s%s%s", strerror(-err), detail[0] ? ": " : "", detail);
 }
