@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "keeper.h"
@@ -25,6 +26,7 @@ struct agent_role {
 	uv_timer_t timer;
 	uv_signal_t terminate;
 	uint64_t due_ns[AGENT_MODULES_MAX];
+	uint64_t *beats; /* in shared memory: the keeper watches it */
 };
 
 uint64_t agent_now_ns(void)
@@ -94,6 +96,7 @@ static void on_tick(uv_timer_t *timer)
 	struct agent *a = &r->agent;
 	uint64_t slack = a->config->agent.period_ms * 100000;
 
+	__atomic_add_fetch(r->beats, 1, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < a->slots_n; i++) {
 		struct module_slot *slot = &a->slots[i];
 		uint64_t now = agent_now_ns();
@@ -162,15 +165,17 @@ static int drop_privileges(const struct agent_setup *setup)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	umask(0077);
 	if (privilege_drop(&setup->user, setup->map_fd, err, sizeof(err))) {
-		log_error("agent", "cannot give up privileges: %s", err);
+		log_error("agent",
+			  "cannot give up privileges: %s; started as root it needs CAP_SETUID and "
+			  "CAP_SETGID, and a kernel with seccomp",
+			  err);
 		return ROLE_EXIT_CONFIG;
 	}
 	/* after setresuid(), which resets it; the keeper may have died before */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() == 1 && setup->shared->keeper_pid != 1)
-		return 1;
-	return 0;
+	return getppid() == setup->shared->keeper_pid ? 0 : 1;
 }
 
 static int start_loop(struct agent_role *r)
@@ -204,6 +209,8 @@ int agent_role_main(const struct agent_setup *setup)
 		return 1;
 	a = &r->agent;
 	a->config = setup->config;
+	a->config_file = setup->config_file;
+	r->beats = setup->beats;
 	a->shared = setup->shared;
 	a->maps = setup->maps;
 	a->keeper_fd = setup->keeper_fd;
@@ -212,7 +219,7 @@ int agent_role_main(const struct agent_setup *setup)
 			      store_size(setup->config->agent.series, setup->histograms),
 			      setup->config->agent.series, setup->histograms);
 	status = drop_privileges(setup);
-	if (status || uv_loop_init(&a->loop)) {
+	if (status || !a->store || uv_loop_init(&a->loop)) {
 		free(r);
 		return status ?: 1;
 	}

@@ -341,5 +341,62 @@ int config_set(struct config *c, const char *section, const char *key, const cha
 	r = set_option(c, o, text, true, why);
 	if (r < 0)
 		config_say(err, err_size, "%s.%s: %s", section, key, why);
+	else
+		c->fixed[o - config_options] = true;
 	return r;
+}
+
+static size_t field_size(const struct config_option *o)
+{
+	static const size_t sizes[] = {
+	    [OPTION_STRING] = sizeof(char *), [OPTION_BOOL] = sizeof(bool),
+	    [OPTION_UINT] = sizeof(uint64_t), [OPTION_RATIO] = sizeof(double),
+	    [OPTION_ENUM] = sizeof(int),
+	};
+
+	return sizes[o->type];
+}
+
+static bool same_value(const struct config_option *o, const void *a, const void *b)
+{
+	if (o->type == OPTION_STRING)
+		return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+	return memcmp(a, b, field_size(o)) == 0;
+}
+
+static int copy_value(const struct config_option *o, void *to, const void *from)
+{
+	char *text;
+
+	if (o->type != OPTION_STRING) {
+		memcpy(to, from, field_size(o));
+		return 0;
+	}
+	text = strdup(*(char *const *)from);
+	if (!text)
+		return -ENOMEM;
+	free(*(char **)to);
+	*(char **)to = text;
+	return 0;
+}
+
+int config_keep(struct config *next, const struct config *running, char *ret_waiting, size_t size)
+{
+	size_t used = 0;
+
+	ret_waiting[0] = '\0';
+	memcpy(next->fixed, running->fixed, sizeof(next->fixed));
+	for (size_t i = 0; i < config_options_n; i++) {
+		const struct config_option *o = &config_options[i];
+		const void *old = (const char *)running + o->offset;
+
+		if ((o->reload && !running->fixed[i]) || same_value(o, field_of(next, o), old))
+			continue;
+		if (!running->fixed[i] && used < size)
+			used += snprintf(ret_waiting + used, size - used, "%s%s.%s", used ? ", " : "",
+					 o->section, o->key);
+		if (copy_value(o, field_of(next, o), old))
+			return -ENOMEM;
+	}
+	return 0;
 }

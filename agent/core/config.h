@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define CONFIG_FILE_MAX_BYTES (1 << 20)
+#define CONFIG_OPTIONS_MAX 256
 
 enum log_format { LOG_TEXT, LOG_JSON };
 enum syscall_mode { SYSCALL_BLOCKED, SYSCALL_WINDOWS, SYSCALL_EXACT };
@@ -22,6 +23,7 @@ struct config {
 		char *state_dir;
 		char *user;
 		uint64_t period_ms;
+		uint64_t hang_ms;
 		uint64_t series;
 		double budget_ratio;
 	} agent;
@@ -54,6 +56,7 @@ struct config {
 		char *ignore_mounts;
 		char *ignore_devices;
 	} host;
+	bool fixed[CONFIG_OPTIONS_MAX]; /* by option: config_set() set it */
 };
 
 enum option_type { OPTION_STRING, OPTION_BOOL, OPTION_UINT, OPTION_RATIO, OPTION_ENUM };
@@ -86,6 +89,10 @@ void config_free(struct config *c);
 /* Sets one option from text, as --listen does. Same errors. */
 int config_set(struct config *c, const char *section, const char *key, const char *text, char *err,
 	       size_t err_size);
+/* For SIGHUP: gives `next`, just loaded, the running values of what only a restart changes, and of
+ * what config_set() set. ret_waiting: the options that the file changed but a restart is needed for,
+ * "a.b, c.d"; "" if none. 0 or -ENOMEM, and `next` is then of no use. */
+int config_keep(struct config *next, const struct config *running, char *ret_waiting, size_t size);
 /* Writes docs/configure.md's table. */
 void config_print_docs(FILE *out);
 

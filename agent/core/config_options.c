@@ -24,6 +24,10 @@ const struct config_option config_options[] = {
     {"agent", "period_ms", OPTION_UINT, AT(agent.period_ms), .fallback = "2000", .min = 100,
      .max = 60000, .unit = "ms", .reload = true,
      .help = "How often sources are read into the store."},
+    {"agent", "hang_ms", OPTION_UINT, AT(agent.hang_ms), .fallback = "30000", .min = 1000,
+     .max = 3600000, .unit = "ms", .reload = true,
+     .help = "A process that has not run its loop for so long, and for 10 of its periods, is "
+	     "killed and started anew."},
     {"agent", "series", OPTION_UINT, AT(agent.series), .fallback = "8192", .min = 256, .max = 65536,
      .help = "Room for series; what does not fit is counted and left out."},
     {"agent", "budget_ratio", OPTION_RATIO, AT(agent.budget_ratio), .fallback = "0.01",
@@ -92,6 +96,8 @@ const struct config_option config_options[] = {
 };
 
 const size_t config_options_n = sizeof(config_options) / sizeof(config_options[0]);
+_Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= CONFIG_OPTIONS_MAX,
+	       "raise CONFIG_OPTIONS_MAX");
 
 static const char docs_head[] =
     "# Configuration\n"

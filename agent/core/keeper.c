@@ -2,14 +2,17 @@
 #include "keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -28,9 +31,12 @@
 #include "windows.h"
 
 #define STORE_HISTOGRAMS 1024
+#define DESCRIPTORS_MIN 256
 
 struct keeper {
 	struct config *config;
+	struct config *previous; /* what to go back to if the agent refuses config; NULL: nothing */
+	uint64_t reload_beats;	 /* of the agent, when config came */
 	const char *config_file;
 	struct shared *shared;
 	void *store_memory;
@@ -40,6 +46,7 @@ struct keeper {
 	struct cost cost;
 	struct disk_stamps disk_stamps;
 	struct governor governor;
+	uint32_t shed_level; /* the governor's, as it is applied */
 	struct privilege_user user;
 	char token[STATE_TOKEN_SIZE];
 	struct role_process agent;
@@ -87,11 +94,13 @@ static int agent_child(void *arg, int keeper_fd)
 {
 	struct keeper *k = arg;
 	struct agent_setup setup = {.config = k->config,
+				    .config_file = k->config_file,
 				    .shared = k->shared,
-				    .maps = probes_maps(k->probes),
+				    .maps = probes_map_all(k->probes),
 				    .map_fd = probes_any_map_fd(k->probes),
 				    .store_memory = k->store_memory,
 				    .histograms = STORE_HISTOGRAMS,
+				    .beats = &k->shared->role[0].beats,
 				    .user = k->user,
 				    .token = k->token,
 				    .keeper_fd = keeper_fd};
@@ -118,28 +127,70 @@ static int open_signals(struct keeper *k)
 	return k->signals < 0 ? -errno : 0;
 }
 
+static uint64_t agent_beats(const struct keeper *k)
+{
+	return __atomic_load_n(&k->shared->role[0].beats, __ATOMIC_RELAXED);
+}
+
+/* Puts the keeper's own part of the configuration in force, and has the agent started anew with it. */
+static void apply_config(struct keeper *k, struct config *config)
+{
+	uint64_t now = agent_now_ns();
+
+	k->config = config;
+	k->reload_beats = agent_beats(k);
+	log_setup(config->log.format, config->log.level);
+	k->windows.window_ns = config->syscall.window_ms * 1000000;
+	k->windows.period_ns = config->syscall.period_ms * 1000000;
+	k->shared->windows.configured = config->syscall.mode;
+	windows_apply(&k->windows, now);
+	k->sweep.period_ns = config->tcp.sweep_ms * 1000000;
+	if (k->sweep.due_ns != UINT64_MAX)
+		k->sweep.due_ns = now;
+	k->agent.due_ns = now;
+}
+
 /* A bad file is refused and the running configuration stays. The agent is started anew with the new
  * one: its series live in shared memory, so nothing is lost by that. */
 static void reload(struct keeper *k)
 {
 	struct config *config;
-	char err[512];
+	char err[512], waiting[200];
 
 	if (config_load(k->config_file, environ, &config, err, sizeof(err))) {
 		log_error("keeper", "the configuration stays as it was: %s", err);
 		return;
 	}
+	if (config_keep(config, k->config, waiting, sizeof(waiting))) {
+		log_error("keeper", "the configuration stays as it was: no memory");
+		config_free(config);
+		return;
+	}
+	if (waiting[0])
+		log_warn("keeper", "changed in the file, but in force only after a restart: %s", waiting);
 	role_stop(&k->agent);
-	config_free(k->config);
-	k->config = config;
-	log_setup(config->log.format, config->log.level);
-	k->windows.window_ns = config->syscall.window_ms * 1000000;
-	k->windows.period_ns = config->syscall.period_ms * 1000000;
-	k->shared->windows.configured = config->syscall.mode;
-	windows_apply(&k->windows, agent_now_ns());
-	k->sweep.period_ns = config->tcp.sweep_ms * 1000000;
-	k->agent.due_ns = 0;
+	config_free(k->previous);
+	k->previous = k->config;
+	apply_config(k, config);
 	log_info("keeper", "configuration reloaded");
+}
+
+/* The agent said why it cannot work as configured. A first start ends the program; after a reload,
+ * what worked before is taken again. Else (a port lost in a crash) the next start may do better. */
+static void agent_refused(struct keeper *k)
+{
+	if (k->previous && agent_beats(k) == k->reload_beats) {
+		log_error("keeper", "the reloaded configuration does not work; back to the one before");
+		config_free(k->config);
+		k->config = NULL;
+		apply_config(k, k->previous);
+		k->previous = NULL;
+	} else if (!agent_beats(k)) {
+		k->stop = true;
+		k->status = 1;
+	} else {
+		log_warn("keeper", "the agent cannot go on as configured; trying again");
+	}
 }
 
 static void reap(struct keeper *k)
@@ -147,14 +198,16 @@ static void reap(struct keeper *k)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != k->shared->role[0].pid)
-			continue;
-		if (role_ended(&k->agent, status, agent_now_ns())) {
-			k->stop = true;
-			k->status = 1;
-		}
-	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == k->agent.pid && role_ended(&k->agent, status, agent_now_ns()))
+			agent_refused(k);
+}
+
+static void watch_agent(struct keeper *k, uint64_t now)
+{
+	uint64_t hang_ms = k->config->agent.hang_ms, least = 10 * k->config->agent.period_ms;
+
+	role_watch(&k->agent, (hang_ms > least ? hang_ms : least) * 1000000, now);
 }
 
 static void handle_signals(struct keeper *k)
@@ -175,7 +228,7 @@ static int32_t answer(struct keeper *k, const struct keeper_request *request)
 {
 	if (request->type != KEEPER_EXACT || request->value > KEEPER_EXACT_MAX_S)
 		return -EINVAL;
-	if (!probes_maps(k->probes)->syscall_cpus)
+	if (!probes_loaded(k->probes, "syscall"))
 		return -ENOTSUP;
 	windows_ask_exact(&k->windows, agent_now_ns(), request->value);
 	return 0;
@@ -196,15 +249,14 @@ static void handle_request(struct keeper *k)
 static void apply_level(struct keeper *k, uint64_t now)
 {
 	const struct governor_level *l = &governor_levels[k->governor.level];
-	bool sched_was_off = k->shared->shed_level &&
-			     governor_levels[k->shared->shed_level].sched_off;
+	bool sched_was_off = governor_levels[k->shed_level].sched_off;
 
 	log_warn("keeper", "BPF programs use %.2f %% of the node's CPU, the budget is %.2f %%: %s",
 		 100 * k->shared->bpf_cpu_ratio, 100 * k->config->agent.budget_ratio, l->about);
-	k->shared->shed_level = k->governor.level;
+	k->shed_level = k->shared->shed_level = k->governor.level;
 	k->windows.stretch = l->window_stretch;
 	k->sweep.stretch = l->sweep_stretch;
-	if (probes_maps(k->probes)->syscall_cpus && k->windows.limit != l->syscall_limit) {
+	if (probes_loaded(k->probes, "syscall") && k->windows.limit != l->syscall_limit) {
 		k->windows.limit = l->syscall_limit;
 		windows_apply(&k->windows, now);
 	}
@@ -235,7 +287,7 @@ static void start_roles(struct keeper *k, uint64_t now)
 static uint64_t earliest(const struct keeper *k)
 {
 	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->cost.due_ns,
-				k->disk_stamps.due_ns, k->agent.due_ns};
+				k->disk_stamps.due_ns, k->agent.due_ns, k->agent.watch_due_ns};
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
@@ -264,20 +316,56 @@ static void loop(struct keeper *k)
 		sweep_run(&k->sweep, now);
 		run_cost(k, now);
 		disk_stamps_run(&k->disk_stamps, now);
+		watch_agent(k, now);
 		if (!k->stop)
 			start_roles(k, now);
 	}
 }
 
+/* A closed standard stream would give its number to the next descriptor, and log lines to that. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Takes what the hard limit allows: programs, links and maps take 70, each client of the agent one. */
+static int raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	if (limit.rlim_max < DESCRIPTORS_MIN) {
+		log_error("keeper",
+			  "cannot start: only %llu open files are allowed and %d are needed; raise the "
+			  "limit (ulimit -n, LimitNOFILE=)",
+			  (unsigned long long)limit.rlim_max, DESCRIPTORS_MIN);
+		return -EMFILE;
+	}
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) ? -errno : 0;
+}
+
 static int prepare(struct keeper *k)
 {
 	uint64_t now;
-	int err = make_shared(k);
+	int err = raise_descriptors();
+
+	if (err)
+		return err;
+	err = make_shared(k);
 
 	if (!err)
 		err = open_signals(k);
 	if (err) {
-		log_error("keeper", "cannot start: %s", strerror(-err));
+		log_error("keeper", "cannot start: %s; agent.series sets how much memory is needed",
+			  strerror(-err));
 		return err;
 	}
 	err = privilege_user(k->config->agent.user, &k->user);
@@ -286,7 +374,9 @@ static int prepare(struct keeper *k)
 			  k->config->agent.user);
 		return err;
 	}
-	state_prepare(k->config, k->user.uid, k->user.gid, k->token);
+	err = state_prepare(k->config, k->user.uid, k->user.gid, k->token);
+	if (err)
+		return err;
 	err = probes_load(k->config, k->shared, &k->probes);
 	if (err) {
 		log_error("keeper", "cannot open the BPF objects: %s", strerror(-err));
@@ -308,6 +398,8 @@ int keeper_run(struct config *config, const char *config_file)
 
 	if (!k)
 		return 1;
+	fill_standard_streams();
+	umask(0077);
 	k->config = config;
 	k->config_file = config_file;
 	k->signals = -1;
@@ -321,6 +413,7 @@ int keeper_run(struct config *config, const char *config_file)
 	}
 	probes_free(k->probes);
 	config_free(k->config);
+	config_free(k->previous);
 	if (k->signals >= 0)
 		close(k->signals);
 	int status = k->status;

@@ -23,7 +23,8 @@ void role_init(struct role_process *r, struct shared_role *shared, const char *n
 				   .arg = arg,
 				   .fd = -1,
 				   .backoff_ns = ROLE_BACKOFF_MIN_NS,
-				   .due_ns = 0};
+				   .due_ns = 0,
+				   .watch_due_ns = UINT64_MAX};
 	snprintf(shared->name, sizeof(shared->name), "%s", name);
 }
 
@@ -46,7 +47,12 @@ int role_start(struct role_process *r, uint64_t now)
 	}
 	close(fds[1]);
 	r->fd = fds[0];
+	r->pid = pid;
+	r->started_ns = now;
 	r->due_ns = UINT64_MAX;
+	r->beats = r->start_beats = __atomic_load_n(&r->shared->beats, __ATOMIC_RELAXED);
+	r->silent = 0;
+	r->watch_due_ns = now;
 	r->shared->pid = pid;
 	r->shared->started_ns = now;
 	return 0;
@@ -63,25 +69,54 @@ static void say_end(const struct role_process *r, int status)
 			 WEXITSTATUS(status), (unsigned long long)r->backoff_ns / 1000000);
 }
 
-bool role_ended(struct role_process *r, int status, uint64_t now)
+static void forget(struct role_process *r, int status)
 {
-	bool healthy = now - r->shared->started_ns >= ROLE_HEALTHY_NS;
-
 	close(r->fd);
 	r->fd = -1;
+	r->pid = 0;
+	r->watch_due_ns = UINT64_MAX;
 	r->shared->pid = 0;
 	r->shared->last_status = status;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG && !r->shared->restarts)
-		return true;
+}
+
+bool role_ended(struct role_process *r, int status, uint64_t now)
+{
+	bool healthy = now - r->started_ns >= ROLE_HEALTHY_NS;
+	bool never_ran = __atomic_load_n(&r->shared->beats, __ATOMIC_RELAXED) == r->start_beats;
+	bool refused = WIFEXITED(status) && WEXITSTATUS(status) == ROLE_EXIT_CONFIG && never_ran;
+
+	forget(r, status);
 	if (healthy)
 		r->backoff_ns = ROLE_BACKOFF_MIN_NS;
-	say_end(r, status);
+	if (!refused)
+		say_end(r, status);
 	r->shared->restarts++;
 	r->due_ns = now + r->backoff_ns;
 	r->backoff_ns *= 2;
 	if (r->backoff_ns > ROLE_BACKOFF_MAX_NS)
 		r->backoff_ns = ROLE_BACKOFF_MAX_NS;
-	return false;
+	return refused;
+}
+
+void role_watch(struct role_process *r, uint64_t hang_ns, uint64_t now)
+{
+	uint64_t beats;
+
+	if (r->pid <= 0 || now < r->watch_due_ns)
+		return;
+	r->watch_due_ns = now + hang_ns / ROLE_WATCH_LOOKS;
+	beats = __atomic_load_n(&r->shared->beats, __ATOMIC_RELAXED);
+	if (beats != r->beats) {
+		r->beats = beats;
+		r->silent = 0;
+		return;
+	}
+	if (++r->silent <= ROLE_WATCH_LOOKS)
+		return;
+	log_error("keeper", "role %s has not run for %llu s (agent.hang_ms): killing it",
+		  r->shared->name, (unsigned long long)hang_ns / 1000000000);
+	r->silent = 0;
+	kill(r->pid, SIGKILL);
 }
 
 /* Waits without a race: the socket's other end closes when the process is gone. */
@@ -97,8 +132,8 @@ static void wait_end(struct role_process *r)
 
 void role_stop(struct role_process *r)
 {
-	pid_t pid = r->shared->pid;
-	int status;
+	pid_t pid = r->pid;
+	int status = 0;
 
 	if (pid <= 0)
 		return;
@@ -108,8 +143,5 @@ void role_stop(struct role_process *r)
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 	}
-	close(r->fd);
-	r->fd = -1;
-	r->shared->pid = 0;
-	r->shared->last_status = status;
+	forget(r, status);
 }

@@ -60,6 +60,7 @@ struct shared_role {
 	uint32_t restarts;
 	uint64_t started_ns;
 	int last_status; /* as waitpid gives it */
+	uint64_t beats;	 /* written by the role: turns of its timer, over all its starts */
 };
 
 /* How long every syscall was observed until now_ns, by the keeper's account. */
