@@ -1,8 +1,8 @@
 /* host_cpu.c - CPU time by mode, load, context switches, interrupts, forks, run queue.
  *
  * Inputs: /proc/stat, /proc/loadavg. Bounds: 64 CPUs have series of their own, the others are
- * summed in cpu="other". Cost: about 70 us here, most of it the kernel summing interrupts for
- * /proc/stat.
+ * summed in cpu="other". Cost: 15 us with two CPUs, 1.5 us for
+ * each more.
  */
 #include "host.h"
 

@@ -3,7 +3,7 @@
  * Purpose: what only diskstats has (in flight, merged, busy time), and operations, bytes and time
  * for a node on which the disk probe cannot load; trimtab_block_io_* of the probe are finer.
  * Input: /proc/diskstats. Bounds: HOST_DISKS disks (the rest is counted), HOST_DISK_LINES lines;
- * those that host.ignore_devices matches are left out. Cost: about 15 us with ten lines.
+ * those that host.ignore_devices matches are left out. Cost: about 12 us with ten lines.
  */
 #include "host.h"
 

@@ -10,7 +10,8 @@
  * trimtab_filesystem_device_error 1 and are counted in trimtab_lost_total. The thread has its own
  * copy of all it needs and is left behind at the end; whoever lets go of the copy last frees it.
  *
- * Bounds: HOST_MOUNTS mounts (the rest is counted), one thread. Cost: 4 us a mount.
+ * Bounds: HOST_MOUNTS mounts (the rest is counted), one thread. Cost: 15 us for
+ * mountinfo and 8 us a mount.
  */
 #include "host.h"
 
