@@ -7,8 +7,8 @@
  * A round lasts about 10 s. It begins with a walk of the directories; its ticks then share the
  * leaves out: the CPU time of each is read, and of the CGROUPS busiest of the last round all other
  * files, so each series is written once a round. Bounds: CGROUP_DIRS directories a hierarchy,
- * CGROUPS with series; what is beyond is counted in trimtab_lost_total{probe="cgroup"}. Cost a
- * round: 3 us a directory, 10 us a leaf, 80 us a cgroup with series.
+ * CGROUPS with series; what is beyond is counted in trimtab_lost_total{probe="cgroup"}. Cost:
+ * 0.4 ms a round with ten cgroups; 11 ms with 300 in three hierarchies, 5 of it the walk.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -7,9 +7,8 @@
  *
  * Bounds: one buffer of 256 KiB for the file being read (only the pages that are used cost memory),
  * HOST_FILES descriptors kept open, 64 each of CPUs (the rest summed as cpu="other"), disks, mounts
- * and network devices. Cost, with two CPUs and four
- * network devices: 0.16 ms of CPU a tick, 0.6 ms a slow one, and up to three times that when the
- * caches are cold; most of it is the kernel writing the files.
+ * and network devices. Cost, with two CPUs and four devices: 0.16 ms of CPU a tick, 0.6 ms a slow
+ * one, up to three times that when the caches are cold; most of it is the kernel writing the files.
  */
 #ifndef TRIMTAB_HOST_H
 #define TRIMTAB_HOST_H

@@ -3,8 +3,8 @@
  * Inputs: file descriptors, entropy, threads, uptime below /proc; connection tracking, the ARP
  * table and the packet backlog of each CPU below /proc/net; adjtimex(2) for the clock. What is not
  * there (conntrack not loaded) is left out. Bounds: HOST_CPUS rows of the backlog have series, the
- * others are summed as cpu="other". Cost: 2 us a tick for the clock; the rest, 25 us,
- * at each slow one.
+ * others are summed as cpu="other". Cost: 2 us a tick for the clock; the rest, 25 us, at
+ * each slow one.
  */
 #include "host.h"
 
