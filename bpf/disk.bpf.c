@@ -1,9 +1,9 @@
 /* disk.bpf.c - block I/O: queue and device time, bytes and errors per device and operation. Exact.
  *
- * One hook suffices where the kernel stamps a request's issue itself (write-back throttling, an
- * I/O scheduler or an I/O controller asks for it): disk_complete reads both stamps from the request.
- * Where it does not, the issue hook keeps the stamp in a hash by request. The keeper has it attached
- * at the start and as long as some device needs it (core/disk_stamps.c).
+ * The kernel stamps a request's issue only if write-back throttling, an I/O scheduler or an I/O
+ * controller asks for it; where it did not, the stamp of the issue hook serves. That one is kept in an
+ * array by the request's address (requests live as long as their device), with a hash behind it
+ * for those in flight that share a place.
  *
  * A request that completes in parts is counted once, with its last part; its bytes as they come.
  */
@@ -12,6 +12,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define OP_MASK 0xff
+#define OP_WRITE 1
 #define OP_FLUSH 2
 #define OP_DISCARD 3
 #define OP_SECURE_ERASE 5
@@ -39,12 +40,28 @@ struct {
 	__type(value, __u32);
 } disk_owners SEC(".maps");
 
+#define DISK_STAMPS 16384
+
+struct stamp {
+	__u64 request; /* its address; 0: free */
+	__u64 ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DISK_STAMPS);
+	__type(key, __u32);
+	__type(value, struct stamp);
+} disk_stamps SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4096);
 	__type(key, __u64); /* the request's address */
 	__type(value, __u64);
-} disk_issued SEC(".maps");
+} disk_spill SEC(".maps");
+
+char disk_base = 0; /* any fixed address of the kernel */
 
 static __always_inline enum disk_op op_of(struct request *rq)
 {
@@ -80,19 +97,36 @@ static __always_inline struct disk_device *device_of(struct request *rq)
 	return d;
 }
 
-static __always_inline __u64 issue_time(struct disk_device *d, struct request *rq)
+/* The address as a number: pointers may not be shifted, but the difference of two may. */
+static __always_inline __u64 key_of(struct request *rq)
 {
-	__u64 key = (__u64)rq, *issued, ns = rq->io_start_time_ns;
+	return (char *)rq - (char *)&disk_base;
+}
 
-	issued = bpf_map_lookup_elem(&disk_issued, &key);
-	if (!issued)
-		return ns;
-	if (!ns) {
-		ns = *issued;
-		__sync_fetch_and_add(&d->own_issue_time, 1);
+/* Requests are a few hundred bytes apart. */
+static __always_inline struct stamp *place_of(__u64 request)
+{
+	__u32 place = (request >> 7 ^ request >> 21) & (DISK_STAMPS - 1);
+
+	return bpf_map_lookup_elem(&disk_stamps, &place);
+}
+
+static __always_inline __u64 issue_time(struct request *rq, __u64 request)
+{
+	struct stamp *s = place_of(request);
+	__u64 ns = 0, *spilled;
+
+	if (s && likely(s->request == request)) {
+		ns = s->ns;
+		s->request = 0;
+	} else {
+		spilled = bpf_map_lookup_elem(&disk_spill, &request);
+		if (spilled) {
+			ns = *spilled;
+			bpf_map_delete_elem(&disk_spill, &request);
+		}
 	}
-	bpf_map_delete_elem(&disk_issued, &key);
-	return ns;
+	return rq->io_start_time_ns ?: ns;
 }
 
 SEC("tp_btf/block_rq_complete")
@@ -102,6 +136,10 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 	struct disk_device *d = device_of(rq);
 	struct disk_op_stats *s;
 
+	/* A write with a flush before or after it completes once more when the whole sequence has;
+	 * an fsync is such a write without data. The flush itself is a request of its own. */
+	if (!bytes && (rq->cmd_flags & OP_MASK) == OP_WRITE)
+		return 0;
 	if (!d)
 		return 0;
 	s = &d->op[op_of(rq)];
@@ -110,7 +148,7 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 		__sync_fetch_and_add(&s->errors, 1);
 	if (bytes < rq->__data_len)
 		return 0;
-	issue = issue_time(d, rq);
+	issue = issue_time(rq, key_of(rq));
 	if (!issue) {
 		__sync_fetch_and_add(&d->no_issue_time, 1);
 		return 0;
@@ -125,9 +163,15 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 
 static __always_inline int issued(struct request *rq)
 {
-	__u64 key = (__u64)rq, now = bpf_ktime_get_ns();
+	__u64 request = key_of(rq), now = bpf_ktime_get_ns();
+	struct stamp *s = place_of(request);
 
-	bpf_map_update_elem(&disk_issued, &key, &now, BPF_ANY);
+	if (!s)
+		return 0;
+	if (unlikely(s->request && s->request != request))
+		return bpf_map_update_elem(&disk_spill, &request, &now, BPF_ANY);
+	s->request = request;
+	s->ns = now;
 	return 0;
 }
 

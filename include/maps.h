@@ -71,8 +71,7 @@ struct disk_op_stats {
 struct disk_device {
 	__u32 dev; /* major << 20 | minor; 0 in slot 0 */
 	__u32 pad;
-	__u64 own_issue_time; /* completions that needed the stamp of the issue hook */
-	__u64 no_issue_time; /* completions whose issue was not stamped: device time unknown */
+	__u64 no_issue_time; /* completions whose issue was not seen: device time unknown */
 	__u64 no_start_time; /* completions of a device whose iostats are off: queue time unknown */
 	struct disk_op_stats op[DISK_OPS];
 };

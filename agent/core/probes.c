@@ -51,8 +51,7 @@ struct probes {
 };
 
 /* Programs that are attached only while something wants them. */
-static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "disk_issue",
-					"disk_issue_old", "tcp_sweep"};
+static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep"};
 
 /* Two programs for one hook: `name` is loaded if the hook has `args` arguments or more, `old` else. */
 static const struct {
@@ -318,9 +317,6 @@ static void *map_array(struct probes *p, int index, const char *name, size_t byt
 /* What the keeper itself needs. */
 static void map_own(struct probes *p)
 {
-	if (p->probe[DISK].loaded)
-		p->maps.disk_devices = map_array(p, DISK, "disk_devices",
-						 DISK_DEVICES * sizeof(struct disk_device));
 	if (p->probe[TCP].loaded)
 		p->maps.tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals));
 }
@@ -334,6 +330,9 @@ const struct probe_maps *probes_map_all(struct probes *p)
 	if (p->probe[SYSCALL].loaded)
 		m->syscall_cpus = map_array(p, SYSCALL, "syscall_cpus",
 					    p->cpus * sizeof(struct syscall_cpu));
+	if (p->probe[DISK].loaded)
+		m->disk_devices = map_array(p, DISK, "disk_devices",
+					    DISK_DEVICES * sizeof(struct disk_device));
 	if (p->probe[TCP].loaded)
 		m->tcp_ports = map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port));
 	return m;
