@@ -14,6 +14,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 #define TASK_UNINTERRUPTIBLE 2
+#define TASK_NOLOAD 0x400 /* with the former TASK_IDLE: an idle kernel thread, waiting for work */
 #define TASK_GONE (0x10 | 0x20 | 0x80) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD: never runs again */
 /* tasks whose saved registers are not those of a syscall */
 /* PF_KTHREAD, PF_IO_WORKER, PF_WQ_WORKER, PF_USER_WORKER */
@@ -95,6 +96,15 @@ static __always_inline void put_stamp(struct stamp *stamp)
 		spill(stamp);
 }
 
+/* A wake-up while it still ran left a stamp that nothing else would take away. */
+static __always_inline void forget(__u32 tid)
+{
+	struct stamp *place = place_of(tid);
+
+	if (place && place->tid == tid)
+		place->tid = 0;
+}
+
 static __always_inline unsigned int state_of(struct task_struct *task)
 {
 	struct task_struct___old *old = (void *)task;
@@ -134,10 +144,13 @@ static __always_inline void left(struct sched_cpu *c, struct task_struct *prev, 
 		stamp.ready_ns = now;
 	} else {
 		c->voluntary++;
-		if (state & TASK_GONE)
+		if (state & TASK_GONE) {
+			forget(stamp.tid);
 			return;
+		}
 		stamp.off_ns = now;
-		stamp.uninterruptible = state & TASK_UNINTERRUPTIBLE;
+		stamp.uninterruptible =
+			(state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == TASK_UNINTERRUPTIBLE;
 		stamp.call = call_of(prev);
 	}
 	put_stamp(&stamp);
@@ -202,7 +215,7 @@ static __always_inline int woken(struct task_struct *task)
 
 	if (!stamp.tid)
 		return 0;
-	if (s && s->tid != stamp.tid && s->tid)
+	if (s && s->tid != stamp.tid) /* its place may have become free since it left its stamp */
 		s = bpf_map_lookup_elem(&sched_spill, &stamp.tid);
 	if (s && s->tid == stamp.tid) {
 		if (!s->ready_ns)
