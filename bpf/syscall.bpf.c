@@ -13,12 +13,14 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+#define NR_RT_SIGRETURN 15
 #define NR_EXIT 60
 #define NR_EXIT_GROUP 231
 #define NR_CLONE 56
 #define NR_FORK 57
 #define NR_VFORK 58
 #define NR_CLONE3 435
+#define MAX_ERRNO 4095
 #define KEY_ACCEPT (43 + 1)
 #define KEY_ACCEPT4 (288 + 1)
 
@@ -108,11 +110,12 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 	return 0;
 }
 
-static __always_inline void count_error(struct syscall_slot *slot, long ret)
+/* rt_sigreturn "returns" whatever the interrupted code had in that register. */
+static __always_inline void count_error(struct syscall_slot *slot, __u32 key, long ret)
 {
 	__u64 error = -ret;
 
-	if (ret >= 0)
+	if (ret >= 0 || ret < -MAX_ERRNO || key == NR_RT_SIGRETURN + 1)
 		return;
 	verifier_sees(error);
 	if (error >= SYSCALL_ERRNOS)
@@ -125,13 +128,14 @@ static __always_inline void count_error(struct syscall_slot *slot, long ret)
 static __always_inline int late(struct syscall_cpu *c, struct pt_regs *regs, long ret)
 {
 	long nr = regs->orig_ax;
+	__u32 key = syscall_key(nr, regs->cs, regs->si);
 	struct syscall_slot *slot;
 
 	if (ret == 0 && (nr == NR_CLONE || nr == NR_FORK || nr == NR_VFORK || nr == NR_CLONE3))
 		return 0;
-	slot = &c->slot[syscall_slot_of(&c->leases, syscall_key(nr, regs->cs, regs->si))];
+	slot = &c->slot[syscall_slot_of(&c->leases, key)];
 	slot->late++;
-	count_error(slot, ret);
+	count_error(slot, key, ret);
 	return 0;
 }
 
@@ -167,7 +171,7 @@ static __always_inline int observe(struct syscall_cpu *c, struct start *start, _
 	struct syscall_slot *slot = &c->slot[syscall_slot_of(&c->leases, key)];
 
 	hist_add(&slot->duration, now - start->ns);
-	count_error(slot, ret);
+	count_error(slot, key, ret);
 	if (unlikely((key == KEY_ACCEPT || key == KEY_ACCEPT4) && ret >= 0))
 		accepted(ret, now);
 	return 0;
