@@ -13,6 +13,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define OP_MASK 0xff
 #define OP_WRITE 1
+#define OP_WRITE 1
 #define OP_FLUSH 2
 #define OP_DISCARD 3
 #define OP_SECURE_ERASE 5
