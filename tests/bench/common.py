@@ -194,20 +194,11 @@ def tree(pid):
     return found
 
 
-def process_cpu_ns(pid):
-    """CPU time of all live threads of a process, to the nanosecond."""
-    total = 0
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-                total += int(f.read().split()[0])
-    except OSError:
-        pass
-    return total
-
-
-def tree_cpu_ns(pid):
-    return sum(process_cpu_ns(each) for each in tree(pid))
+def node_busy_ns():
+    """CPU time that all CPUs together were busy for since boot; in steps of a tick."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq = (int(word) for word in f.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def tree_memory_bytes(pid):

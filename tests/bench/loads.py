@@ -1,7 +1,7 @@
 """The servers that are loaded, and one short phase of load on each.
 
     load.start(session)   starts the server, in a temporary folder, on loopback, pinned, in a cgroup
-    load.phase()          -> Phase: what a fixed amount of work took
+    load.phase()          -> Phase: what about PHASE_S of work took
 
 Server and client have a CPU each. The server's CPU time is its cgroup's (cpu.stat, to the
 microsecond, children included). fio is its own server.
@@ -10,7 +10,6 @@ import json
 import os
 import pwd
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from collections import namedtuple
 
 from common import OUT, Absent, cpus, free_port, program, until
 
-Phase = namedtuple("Phase", "requests per_second server_ns client_ns")
+Phase = namedtuple("Phase", "requests per_second server_ns")
 PHASE_S = 0.6
 CLIENTS_PG = 10
 PG_SCALE = 5
@@ -27,15 +26,12 @@ FIO_BYTES = 256 << 20
 
 
 def client(command, cpu):
-    """Runs a load maker to its end: (its output, its CPU time in ns)."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Runs a load maker on a CPU to its end; its output."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise RuntimeError(f"{command[0]}: status {done.returncode}: {done.stderr[-400:]}")
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return done.stdout, used * 1e9
+    return done.stdout
 
 
 class Load:
@@ -49,8 +45,8 @@ class Load:
 
     def phase(self):
         before = self.group.cpu_ns()
-        requests, per_second, client_ns = self.work()
-        return Phase(requests, per_second, self.group.cpu_ns() - before, client_ns)
+        requests, per_second = self.work()
+        return Phase(requests, per_second, self.group.cpu_ns() - before)
 
 
 class Redis(Load):
@@ -79,10 +75,10 @@ class Redis(Load):
             return False
 
     def work(self):
-        out, client_ns = client(
+        out = client(
             [self.benchmark, "-p", str(self.port), "-t", "get", "-c", "50",
              "-P", str(self.pipeline), "-n", str(self.count), "--csv"], cpus()[1])
-        return self.count, float(re.search(r'"GET","([\d.]+)"', out).group(1)), client_ns
+        return self.count, float(re.search(r'"GET","([\d.]+)"', out).group(1))
 
 
 class Postgres(Load):
@@ -119,9 +115,9 @@ class Postgres(Load):
 
     def work(self):
         each = max(1, self.count // CLIENTS_PG)
-        out, client_ns = self.call(["-S", "-n", "-c", str(CLIENTS_PG), "-t", str(each)])
+        out = self.call(["-S", "-n", "-c", str(CLIENTS_PG), "-t", str(each)])
         rate = re.search(r"tps = ([\d.]+) \(without", out)
-        return each * CLIENTS_PG, float(rate.group(1)), client_ns
+        return each * CLIENTS_PG, float(rate.group(1))
 
 
 class Fio(Load):
@@ -139,14 +135,14 @@ class Fio(Load):
         self.phase()
 
     def phase(self):
-        out, _ = client(
+        out = client(
             [self.fio, "--name=read", "--thread", f"--filename={self.file}", "--rw=randread",
              "--bs=4k", "--direct=1", "--ioengine=libaio", f"--iodepth={FIO_DEPTH}", "--time_based",
              f"--runtime={int(PHASE_S * 1000)}ms", "--output-format=json"], cpus()[0])
         job = json.loads(out[out.index("{"):])["jobs"][0]
         read = job["read"]
         cpu_ns = (job["usr_cpu"] + job["sys_cpu"]) / 100 * read["runtime"] * 1e6
-        return Phase(read["total_ios"], read["iops"], cpu_ns, 0)
+        return Phase(read["total_ios"], read["iops"], cpu_ns)
 
 
 def newest_postgres():

@@ -2,19 +2,20 @@
 
 Each round runs, variants in random order, a block of phases `off`, then for each variant
 `on, on with the kernel's run-time statistics, on` and `off` again. The first and the last `off`
-pair with the two `on` in ABBA order. The variant `off (control)` starts nothing: no difference smaller
-than its spread is claimed for the others.
+pair with the two `on` in ABBA order. The variant `off (control)` starts nothing: no difference
+smaller than its spread is claimed for the others.
 
 The run time of the programs comes from the phases with statistics, which are left out of the
 ratios: reading the clock twice a run costs more than an empty program. What an empty program reads
-under the same load is subtracted. Program time is the whole node's, so the client's calls and
-switches are in it.
+under the same load is subtracted. Program time is the whole node's: the client's calls and switches
+are in it, and those of whatever else runs here. So it is an upper bound of the server's part; the
+share of the CPU time that the node was busy for compares like with like.
 """
 import random
 import sys
 
 import tracers
-from common import Absent, Session, median, quartiles, table
+from common import Absent, Session, median, node_busy_ns, quartiles, table
 from loads import all_loads
 
 CONTROL, FLOOR = "off (control)", "empty programs"
@@ -45,7 +46,7 @@ class Cell:
 
     def __init__(self):
         self.throughput, self.cpu = [], []  # on / off, a pair each
-        self.requests = 0                   # in the phases with statistics
+        self.requests = self.busy_ns = 0    # in the phases with statistics; the node's CPU time
         self.run_ns = {}                    # program name: run time, less nothing
         self.runs = {}                      # program name: runs
 
@@ -78,10 +79,11 @@ def phases(loads):
 
 
 def count_runs(cell, load, variant):
-    before = tracers.run_times()
+    before, busy_ns = tracers.run_times(), node_busy_ns()
     for _ in range(variant.repeats):
         cell.requests += load.phase().requests
     after = tracers.run_times()
+    cell.busy_ns += node_busy_ns() - busy_ns
     for each in variant.program_ids():
         if each not in after:
             continue
@@ -152,11 +154,10 @@ def load_row(result, load, variant):
         return row + ["-"] * 3
     off = result.off[load.name]
     server_ns = median([p.server_ns / p.requests for p in off])
-    both_ns = median([(p.server_ns + p.client_ns) / p.requests for p in off])
     gross = sum(cell.run_ns.values()) / cell.requests
     net = sum(cell.program_ns(result.empty_ns(load)).values())
     return row + [f"{net:.0f} ({gross:.0f})", f"{100 * net / server_ns:.2f} %",
-                  f"{100 * net / both_ns:.2f} %"]
+                  f"{100 * net * cell.requests / cell.busy_ns:.2f} %"]
 
 
 def print_load(result, load, variants):
@@ -167,7 +168,7 @@ def print_load(result, load, variants):
     server_us = median([p.server_ns / p.requests for p in off]) / 1000
     head = [load.name, "throughput on/off", f"server CPU a {load.unit}, on/off",
             f"program ns a {load.unit}: net (gross)", "net, of server CPU",
-            "of server and client CPU"]
+            "of the node's busy CPU"]
     rows = [load_row(result, load, v) for v in variants
             if v.name in result.absent or result.cells[v.name, load.name].throughput]
     text = f"Off: {median([p.per_second for p in off]):,.0f} a second, {server_us:.2f} us of "

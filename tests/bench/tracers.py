@@ -2,7 +2,7 @@
 
 A tracer counts as attached when as many of its BPF programs as it should have running have run at
 least once, by the kernel's own run counts: that they are loaded, or that it has said so, is not
-enough. trimtab is asked through /readyz.
+enough. trimtab is asked through /readyz too.
 """
 import contextlib
 import os
@@ -32,6 +32,7 @@ class Tracer:
 
     steady = True  # the same cost all the time, so that a median of slices may stand for it
     repeats = 1    # a tracer that works in short windows is watched for longer
+    prefix = ""    # of the names of the programs that must have run
     process = None
 
     def __init__(self, name, command, programs):
@@ -89,6 +90,8 @@ class Trimtab(Tracer):
     def __init__(self, name, mode):
         super().__init__(name, [], 1)
         self.mode = mode
+        if mode == "exact":
+            self.programs, self.prefix = 2, "syscall_e"  # on entry and on exit
         self.steady = mode in ("exact", "blocked")
         self.repeats = 1 if self.steady else 3
         self.path = os.environ.get("TRIMTAB", os.path.join(BUILD, "trimtab"))
@@ -105,7 +108,7 @@ class Trimtab(Tracer):
         self.url = f"http://127.0.0.1:{port}"
         try:
             until(f"{self.url}/readyz", lambda: get(f"{self.url}/readyz"), alive=self.process)
-            until("trimtab's programs", self.program_ids, alive=self.process)
+            wait_until_run(session, self)
         except RuntimeError as error:
             with open(self.log, errors="replace") as f:
                 raise RuntimeError(f"{error}; its log ends: {f.read()[-800:]}") from error
@@ -202,7 +205,8 @@ def wait_until_run(session, tracer):
             f.write(b"x" * 4096)
             os.fsync(f.fileno())
         now, mine = run_times(), tracer.program_ids()
-        return sum(1 for i in mine if i in now and now[i][2]) >= tracer.programs
+        ran = [i for i in mine if i in now and now[i][0].startswith(tracer.prefix) and now[i][2]]
+        return len(ran) >= tracer.programs
 
     with Stats(session):
         until(f"{tracer.name} to be attached", have_run, alive=tracer.process)
