@@ -126,6 +126,7 @@ struct sock {
 
 struct inet_sock {
 	struct sock sk;
+	__be16 inet_sport; /* local port, network order */
 };
 
 struct inet_connection_sock {

@@ -81,6 +81,8 @@ static __noinline struct tcp_port *port_of(struct sock_common *common)
 	if (!common)
 		return NULL;
 	local = BPF_CORE_READ(common, skc_num);
+	if (!local) /* a connection that ends has given its port back already */
+		local = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)common, inet_sport));
 	remote = bpf_ntohs(BPF_CORE_READ(common, skc_dport));
 	zero = 0;
 	listened = bpf_map_lookup_elem(&tcp_listened, &zero);
