@@ -18,6 +18,7 @@
 #include "cgroup_walk.h"
 #include "core/agent.h"
 #include "host.h"
+#include "probe_series.h"
 #include "sense.h"
 
 #define CGROUPS 64
@@ -44,14 +45,6 @@ struct cgroups {
 	unsigned ticks;	  /* of this round */
 	uint32_t walking; /* hierarchies that share the mount being walked */
 	struct group group[CGROUP_DIRS];
-};
-
-static const struct metric lost_metric METRIC = {
-    "trimtab_lost_total",
-    METRIC_COUNTER,
-    "probe,reason",
-    "What a source saw and could not keep, by source and reason.",
-    "agent",
 };
 
 /* in the order that reads each file once */
@@ -386,8 +379,8 @@ static int tick(struct agent *a, void *state, uint64_t now_ns)
 		if (!c->group[c->at].inner)
 			sample(c, &c->group[c->at], a->store, now_ns);
 	c->ticks = (c->ticks + 1) % ticks;
-	set_lost(a->store, now_ns, "more than 512 directories", c->lost_dirs);
-	set_lost(a->store, now_ns, "more than 64 cgroups", c->lost_groups);
+	set_lost(a->store, now_ns, "too_many_directories", c->lost_dirs);
+	set_lost(a->store, now_ns, "too_many_cgroups", c->lost_groups);
 	return 0;
 }
 

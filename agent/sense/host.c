@@ -10,23 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/agent.h"
+#include "probe_series.h"
 #include "sense.h"
 
-static const struct metric lost_metric METRIC = {
-    .name = "trimtab_lost_total",
-    .type = METRIC_COUNTER,
-    .labels = "probe,reason",
-    .help = "What a source saw and could not keep, by source and reason.",
-    .source = "agent",
-};
-
 static const char *const reasons[HOST_LOSSES] = {
-    [HOST_LOST_DISKS] = "more disks than 64",
-    [HOST_LOST_MOUNTS] = "more mounts than 64",
-    [HOST_LOST_DEVICES] = "more network devices than 64",
-    [HOST_LOST_SENSORS] = "more sensors than 32",
-    [HOST_LOST_TEXT] = "file larger than 256 KiB",
-    [HOST_LOST_STUCK] = "network filesystem does not answer",
+    [HOST_LOST_DISKS] = "too_many_disks",
+    [HOST_LOST_MOUNTS] = "too_many_mounts",
+    [HOST_LOST_DEVICES] = "too_many_network_devices",
+    [HOST_LOST_SENSORS] = "too_many_sensors",
+    [HOST_LOST_TEXT] = "file_too_long",
+    [HOST_LOST_STUCK] = "filesystem_stuck",
 };
 
 static const struct host_part *const parts[] = {
