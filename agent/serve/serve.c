@@ -316,6 +316,7 @@ const struct module serve_module = {
     .about = "HTTP: page, /metrics, API",
     .roles = ROLE_AGENT,
     .period_ms = SERVE_PERIOD_MS,
+    .essential = 1,
     .init = init,
     .tick = tick,
     .fini = fini,
