@@ -4,7 +4,7 @@ FNR == 1 { file++ }
 /^#/ || NF == 0 { next }
 file == 1 && $3 != "<=" {
 	n++
-	want[n] = $4
+	want[n] = $4 + 0 # what only the host knows is not waited for
 	metric[n] = $5
 	labels[n] = $6
 	used[$5] = 1
