@@ -19,6 +19,8 @@ void cost_init(struct cost *c, struct probes *p, struct shared *s, uint64_t now)
 			   .progs_n = s->progs_n,
 			   .cpus = s->cpus,
 			   .stats_fd = -1};
+	if (!c->progs_n)
+		c->due_ns = UINT64_MAX;
 }
 
 static void plan_next(struct cost *c, uint64_t now)

@@ -303,14 +303,14 @@ static int load_one(struct probes *p, int index, struct btf *btf)
 	return err;
 }
 
-static void *map_array(struct probes *p, int index, const char *name, size_t bytes)
+static void *map_array(struct probes *p, int index, const char *name, size_t bytes, int protection)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->probe[index].object, name);
 	void *mem;
 
 	if (!map)
 		return NULL;
-	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	mem = mmap(NULL, bytes, protection, MAP_SHARED, bpf_map__fd(map), 0);
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
@@ -318,7 +318,8 @@ static void *map_array(struct probes *p, int index, const char *name, size_t byt
 static void map_own(struct probes *p)
 {
 	if (p->probe[TCP].loaded)
-		p->maps.tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals));
+		p->maps.tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals),
+					       PROT_READ | PROT_WRITE);
 }
 
 const struct probe_maps *probes_map_all(struct probes *p)
@@ -326,15 +327,19 @@ const struct probe_maps *probes_map_all(struct probes *p)
 	struct probe_maps *m = &p->maps;
 
 	if (p->probe[SCHED].loaded)
-		m->sched_cpus = map_array(p, SCHED, "sched_cpus", p->cpus * sizeof(struct sched_cpu));
+		m->sched_cpus = map_array(p, SCHED, "sched_cpus", p->cpus * sizeof(struct sched_cpu),
+					  PROT_READ);
 	if (p->probe[SYSCALL].loaded)
 		m->syscall_cpus = map_array(p, SYSCALL, "syscall_cpus",
-					    p->cpus * sizeof(struct syscall_cpu));
+					    p->cpus * sizeof(struct syscall_cpu), PROT_READ);
 	if (p->probe[DISK].loaded)
 		m->disk_devices = map_array(p, DISK, "disk_devices",
-					    DISK_DEVICES * sizeof(struct disk_device));
+					    DISK_DEVICES * sizeof(struct disk_device), PROT_READ);
 	if (p->probe[TCP].loaded)
-		m->tcp_ports = map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port));
+		m->tcp_ports = map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port),
+					 PROT_READ);
+	if (m->tcp_totals) /* its sweep counters are the keeper's to write */
+		mprotect(m->tcp_totals, sizeof(struct tcp_totals), PROT_READ);
 	return m;
 }
 
