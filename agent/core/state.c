@@ -23,7 +23,8 @@ static int new_token(char token[STATE_TOKEN_SIZE])
 	unsigned char bytes[(STATE_TOKEN_SIZE - 1) / 2];
 
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-		log_error("keeper", "cannot start: no random bytes for the token: %s; set serve.token",
+		log_error("keeper",
+			  "cannot start: no random bytes for the token: %s; set serve.token",
 			  strerror(errno));
 		return -EIO;
 	}
@@ -60,8 +61,9 @@ static const char *read_token(int dir, char ret_token[STATE_TOKEN_SIZE])
 	else if ((n = read(fd, text, sizeof(text) - 1)) < 0)
 		why = strerror(errno);
 	else if ((st.st_mode & 0077) && !fchmod(fd, 0600))
-		log_warn("keeper", "the token's file could be read by others; it cannot any more, but a "
-				   "new token is safer: remove the file");
+		log_warn("keeper",
+			 "the token's file could be read by others; it cannot any more, but a "
+			 "new token is safer: remove the file");
 	close(fd);
 	if (why)
 		return why;
@@ -108,8 +110,9 @@ static int file_token(const char *path, int dir, char ret_token[STATE_TOKEN_SIZE
 		return err;
 	err = write_token(dir, ret_token);
 	if (err)
-		log_warn("keeper", "cannot write %s/token: %s; POST needs a token: set serve.token, or "
-				   "give a writable directory with --state-dir",
+		log_warn("keeper",
+			 "cannot write %s/token: %s; POST needs a token: set serve.token, or "
+			 "give a writable directory with --state-dir",
 			 path, strerror(-err));
 	return 0;
 }
@@ -147,17 +150,20 @@ static void hand_over(const char *path, int dir, uid_t uid, gid_t gid)
 	if (fstat(dir, &st) || st.st_uid == uid || geteuid() != 0)
 		return;
 	if (!is_free(dir))
-		log_warn("keeper",
-			 "agent.state_dir: %s holds files of others and stays with its owner, so only "
-			 "the token is kept over a restart; give an empty or new directory",
-			 path);
+		log_warn(
+		    "keeper",
+		    "agent.state_dir: %s holds files of others and stays with its owner, so only "
+		    "the token is kept over a restart; give an empty or new directory",
+		    path);
 	else if (fchown(dir, uid, gid) || fchmod(dir, DIR_MODE))
-		log_warn("keeper", "agent.state_dir: cannot give %s to uid %u: %s; only the token is kept "
-				   "over a restart",
+		log_warn("keeper",
+			 "agent.state_dir: cannot give %s to uid %u: %s; only the token is kept "
+			 "over a restart",
 			 path, uid, strerror(errno));
 }
 
-int state_prepare(const struct config *config, uid_t uid, gid_t gid, char ret_token[STATE_TOKEN_SIZE])
+int state_prepare(const struct config *config, uid_t uid, gid_t gid,
+		  char ret_token[STATE_TOKEN_SIZE])
 {
 	const char *path = config->agent.state_dir, *token = config->serve.token;
 	int dir = -1, err;
@@ -165,10 +171,11 @@ int state_prepare(const struct config *config, uid_t uid, gid_t gid, char ret_to
 	if (!mkdir(path, DIR_MODE) || errno == EEXIST)
 		dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		log_warn("keeper",
-			 "agent.state_dir: cannot make or open %s: %s; nothing is kept over a restart, "
-			 "and POST needs serve.token; give a writable directory with --state-dir",
-			 path, strerror(errno));
+		log_warn(
+		    "keeper",
+		    "agent.state_dir: cannot make or open %s: %s; nothing is kept over a restart, "
+		    "and POST needs serve.token; give a writable directory with --state-dir",
+		    path, strerror(errno));
 	else
 		hand_over(path, dir, uid, gid);
 	if (token && token[0]) {
