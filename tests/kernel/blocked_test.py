@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""blocked_test.py - the time blocked inside system calls, without any syscall tracepoint, against an
+independent truth.
+
+The load times each call from outside and knows from the kernel how long its thread ran
+(CLOCK_THREAD_CPUTIME_ID) and waited for a CPU (run_delay of /proc/thread-self/schedstat). What is
+left of the time of its calls is the time blocked: an identity that holds however busy the node is.
+"""
+import os
+
+from lib import (EXACT, STEP, Loop, Trimtab, between, buckets_risen, check, equal, load, loads, main,
+                 median_bucket, risen, sum_risen)
+
+BLOCKED = "trimtab_syscall_blocked_seconds"
+
+
+def true_blocked_s(truth):
+    return (truth["call_ns_sum"] - truth["cpu_ns"] - truth["run_delay_ns"]) / 1e9
+
+
+def blocks(syscall, *command, n, alone=True):
+    """`command` blocks n times in `syscall`, which nobody else calls if alone."""
+    before = program.after(BLOCKED)
+    truth = load(*command)
+    after = program.after(BLOCKED)
+    rise = risen(before, after, BLOCKED, syscall=syscall)
+    if alone:
+        equal(f"times blocked in {syscall}", rise, n)
+        # the load's own loop and its end are in its CPU time; each call may end 50 us early or late
+        # in the eyes of a clock that is read outside of it
+        slack = n * 50e-6 + 1e-3
+        between(f"seconds blocked in {syscall}", sum_risen(before, after, BLOCKED, syscall=syscall),
+                true_blocked_s(truth) - slack, true_blocked_s(truth) + slack)
+    buckets = buckets_risen(before, after, BLOCKED, syscall=syscall)
+    return truth, buckets
+
+
+def median_is_right(truth, buckets):
+    true_s = true_blocked_s(truth) / truth.get("calls", truth.get("ios"))
+    between("upper edge of the median's bucket", median_bucket(buckets), true_s / STEP,
+            true_s * STEP)
+
+
+def test_nanosleep():
+    median_is_right(*blocks("nanosleep", "call", "nanosleep", 60, 20000, n=60))
+
+
+def test_pipe():
+    median_is_right(*blocks("readv", "pipe_readv", 60, 20, n=60))
+
+
+def test_epoll():
+    median_is_right(*blocks("epoll_pwait2", "epoll_pwait2", 60, 20, n=60))
+
+
+def test_short_sleeps():
+    """Many short ones: what each may be off by would show in the sum."""
+    blocks("nanosleep", "call", "nanosleep", 2000, 200, n=2000)
+
+
+def test_futex():
+    """Others wait for futexes too: at least these."""
+    _, buckets = blocks("futex_wait", "futex_wait", 50, 33, n=50, alone=False)
+    near = sum(n for edge, n in buckets.items() if 0.033 / STEP < edge < 0.033 * STEP ** 2)
+    check(near >= 50, f"{near} futex waits of 33 ms, 50 were made")
+
+
+def test_on_a_contended_cpu():
+    """The wait for a CPU after the wake-up is no part of the time blocked: a sleeper of 5 ms that
+    two spinning programs keep from the CPU."""
+    before = program.after(BLOCKED)
+    spin = [("spin", 2, "--cpu", 0)] * 2
+    *_, truth = loads(*spin, ("call", "nanosleep", 100, 5000, "--cpu", 0))
+    after = program.after(BLOCKED)
+    equal("times", risen(before, after, BLOCKED, syscall="nanosleep"), 100)
+    between("seconds blocked", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
+            true_blocked_s(truth) - 6e-3, true_blocked_s(truth) + 6e-3)
+
+
+def test_migrating():
+    before = program.after(BLOCKED)
+    load("threads", "nanosleep", 30, 32, 10000, "--migrate")
+    after = program.after(BLOCKED)
+    buckets = buckets_risen(before, after, BLOCKED, syscall="nanosleep")
+    equal("times", sum(buckets.values()), 960)
+    equal("sleeps of 10 ms that blocked for less",
+          sum(n for edge, n in buckets.items() if edge < 0.0098), 0)
+
+
+def test_disk_wait():
+    """O_DIRECT writes block in D state until the device is done."""
+    with Loop() as loop:
+        before = program.after()
+        truth = load("write", loop.path, 300, 65536, "--direct")
+        after = program.after()
+    got = sum_risen(before, after, BLOCKED, syscall="pwrite64")
+    asleep = sum_risen(before, after, "trimtab_sched_uninterruptible_seconds")
+    check(risen(before, after, BLOCKED, syscall="pwrite64") > 0, "no write blocked")
+    # others may write at the same time, so only: at least
+    check(got >= 0.95 * true_blocked_s(truth) - 0.003,
+          f"blocked in pwrite64 {got} s, the load was for {true_blocked_s(truth)} s")
+    check(asleep >= 0.95 * true_blocked_s(truth) - 0.003,
+          f"uninterruptible for {asleep} s, the load was for {true_blocked_s(truth)} s")
+
+
+def test_blocked_mode():
+    """Without any syscall tracepoint the same is complete, and no call is said to be observed."""
+    with Trimtab({**EXACT, "TRIMTAB_SYSCALL_MODE": "blocked"}) as other:
+        before = other.after()
+        truth = load("call", "nanosleep", 50, 4000)
+        after = other.after()
+        equal("observed ratio", after.value("trimtab_syscall_observed_ratio"), 0)
+        equal("calls observed", after.calls("nanosleep"), 0)
+        equal("times", risen(before, after, BLOCKED, syscall="nanosleep"), 50)
+        between("seconds", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
+                true_blocked_s(truth) - 4e-3, true_blocked_s(truth) + 4e-3)
+
+
+if __name__ == "__main__":
+    os.nice(-5)  # the loads inherit it: the node is less in the way
+    with Trimtab(EXACT) as program:
+        raise SystemExit(main([
+            test_nanosleep, test_pipe, test_epoll, test_short_sleeps, test_futex,
+            test_on_a_contended_cpu, test_migrating, test_disk_wait, test_blocked_mode]))
