@@ -102,6 +102,7 @@ class Program:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.url = None
+        self.agents = set()
         case.undo(self.kill)
 
     def _read(self):
@@ -153,7 +154,9 @@ class Program:
         return json.loads(text)
 
     def agent(self):
-        return next(r for r in self.status()["roles"] if r["name"] == "agent")
+        found = next(r for r in self.status()["roles"] if r["name"] == "agent")
+        self.agents.add(found["pid"])
+        return found
 
     def token(self):
         with open(os.path.join(self.state_dir, "token")) as f:
@@ -212,17 +215,22 @@ class Program:
         self.process.send_signal(sig)
         return self.ended()
 
+    def is_own(self, pid):
+        """Whether it is still a process of this program: a fork has its parent's arguments."""
+        try:
+            with open(f"/proc/{pid}/cmdline") as f:
+                return self.state_dir in f.read().split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
     def kill(self):
-        if self.process.poll() is not None:
-            return
-        agents = children(self.pid)
-        self.process.kill()
-        self.process.wait()
-        for pid in agents:
-            try:
+        if self.process.poll() is None:
+            self.agents.update(children(self.pid))
+            self.process.kill()
+            self.process.wait()
+        for pid in self.agents:
+            if self.is_own(pid):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 class Case:
@@ -273,9 +281,10 @@ class Case:
 
 
 def in_mounts(script, *more):
-    """Runs the program in a mount namespace of its own, after `script`; its arguments are $1, ..."""
+    """A wrapper that runs the program in a mount namespace of its own, after `script`, whose $1, ...
+    are `more`."""
     return ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
-            f'n=$#; {script}; shift {len(more)}; exec "$@"', "sh", *more]
+            f'{script}; shift {len(more)}; exec "$@"', "sh", *more]
 
 
 def without_capabilities(*names):
