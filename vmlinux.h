@@ -114,6 +114,10 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* of cgroup2; since 5.16, packed with other things before */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	atomic_t sk_drops;
@@ -122,6 +126,7 @@ struct sock {
 	int sk_err;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {

@@ -1,18 +1,17 @@
 /* disk.bpf.c - block I/O: queue and device time, bytes and errors per device and operation. Exact.
  *
  * The kernel stamps a request's issue only if write-back throttling, an I/O scheduler or an I/O
- * controller asks for it; where it did not, the stamp of the issue hook serves. That one is kept in an
- * array by the request's address (requests live as long as their device), with a hash behind it
+ * controller asks for it; where it did not, the stamp of the issue hook serves. That one is kept in
+ * an array by the request's address (requests live as long as their device), with a hash behind it
  * for those in flight that share a place.
  *
  * A request that completes in parts is counted once, with its last part; its bytes as they come.
  */
-#include "common.bpf.h"
+#include "cgroup.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #define OP_MASK 0xff
-#define OP_WRITE 1
 #define OP_WRITE 1
 #define OP_FLUSH 2
 #define OP_DISCARD 3
@@ -46,6 +45,9 @@ struct {
 struct stamp {
 	__u64 request; /* its address; 0: free */
 	__u64 ns;
+	__u64
+	    cgroup; /* slot of the task that issued it: a kernel thread's for written-back pages */
+	__u64 pad;
 };
 
 struct {
@@ -59,7 +61,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64); /* the request's address */
-	__type(value, __u64);
+	__type(value, struct stamp);
 } disk_spill SEC(".maps");
 
 char disk_base = 0; /* any fixed address of the kernel */
@@ -112,22 +114,33 @@ static __always_inline struct stamp *place_of(__u64 request)
 	return bpf_map_lookup_elem(&disk_stamps, &place);
 }
 
-static __always_inline __u64 issue_time(struct request *rq, __u64 request)
+/* Takes the stamp of a request; all zero if its issue was not seen. */
+static __always_inline void take_stamp(__u64 request, struct stamp *ret)
 {
 	struct stamp *s = place_of(request);
-	__u64 ns = 0, *spilled;
 
 	if (s && likely(s->request == request)) {
-		ns = s->ns;
+		*ret = *s;
 		s->request = 0;
-	} else {
-		spilled = bpf_map_lookup_elem(&disk_spill, &request);
-		if (spilled) {
-			ns = *spilled;
-			bpf_map_delete_elem(&disk_spill, &request);
-		}
+		return;
 	}
-	return rq->io_start_time_ns ?: ns;
+	s = bpf_map_lookup_elem(&disk_spill, &request);
+	if (!s)
+		return;
+	*ret = *s;
+	bpf_map_delete_elem(&disk_spill, &request);
+}
+
+static __always_inline void charge(__u64 slot, __u64 ns, __u64 bytes)
+{
+	struct cgroup_cpu *groups = cgroup_cpu();
+
+	verifier_sees(slot);
+	if (!groups || slot >= CGROUP_SLOTS)
+		return;
+	groups->slot[slot].ios++;
+	groups->slot[slot].io_ns += ns;
+	groups->slot[slot].io_bytes += bytes;
 }
 
 SEC("tp_btf/block_rq_complete")
@@ -136,6 +149,7 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 	__u64 now = bpf_ktime_get_ns(), issue, start = rq->start_time_ns;
 	struct disk_device *d = device_of(rq);
 	struct disk_op_stats *s;
+	struct stamp stamp = {};
 
 	/* A write with a flush before or after it completes once more when the whole sequence has;
 	 * an fsync is such a write without data. The flush itself is a request of its own. */
@@ -149,12 +163,14 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 		__sync_fetch_and_add(&s->errors, 1);
 	if (bytes < rq->__data_len)
 		return 0;
-	issue = issue_time(rq, key_of(rq));
+	take_stamp(key_of(rq), &stamp);
+	issue = rq->io_start_time_ns ?: stamp.ns;
 	if (!issue) {
 		__sync_fetch_and_add(&d->no_issue_time, 1);
 		return 0;
 	}
 	hist_add_atomic(&s->device, now > issue ? now - issue : 0);
+	charge(stamp.cgroup, now > issue ? now - issue : 0, bytes);
 	if (start)
 		hist_add_atomic(&s->queue, issue > start ? issue - start : 0);
 	else
@@ -162,17 +178,32 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 	return 0;
 }
 
+/* The slot of the current task's cgroup. */
+static __always_inline __u64 current_cgroup(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	__u64 id = BPF_CORE_READ(set, dfl_cgrp, kn, id);
+	struct cgroup_subsys_state *state;
+
+	if (id > 1 || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return cgroup_look_up(id);
+	state =
+	    BPF_CORE_READ(set, subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
+	return cgroup_look_up(BPF_CORE_READ(state, cgroup, kn, id));
+}
+
 static __always_inline int issued(struct request *rq)
 {
-	__u64 request = key_of(rq), now = bpf_ktime_get_ns();
-	struct stamp *s = place_of(request);
+	struct stamp stamp = {.request = key_of(rq), .ns = bpf_ktime_get_ns()};
+	struct stamp *s = place_of(stamp.request);
 
 	if (!s)
 		return 0;
-	if (unlikely(s->request && s->request != request))
-		return bpf_map_update_elem(&disk_spill, &request, &now, BPF_ANY);
-	s->request = request;
-	s->ns = now;
+	stamp.cgroup = current_cgroup();
+	if (unlikely(s->request && s->request != stamp.request))
+		return bpf_map_update_elem(&disk_spill, &stamp.request, &stamp, BPF_ANY);
+	*s = stamp;
 	return 0;
 }
 

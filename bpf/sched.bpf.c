@@ -9,7 +9,7 @@
  *
  * Three hooks, one clock read each.
  */
-#include "common.bpf.h"
+#include "cgroup.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -23,10 +23,10 @@ char LICENSE[] SEC("license") = "GPL";
 #define PT_REGS_SIZE 168
 
 struct stamp {
-	__u32 tid; /* 0: free */
+	__u32 tid;  /* 0: free */
 	__u16 call; /* blocked in the syscall of this key + 1; 0: not in a syscall */
 	__u16 uninterruptible;
-	__u64 off_ns;   /* stopped running and not runnable; 0: it was runnable */
+	__u64 off_ns;	/* stopped running and not runnable; 0: it was runnable */
 	__u64 ready_ns; /* runnable since; 0: not yet */
 };
 
@@ -150,14 +150,17 @@ static __always_inline void left(struct sched_cpu *c, struct task_struct *prev, 
 		}
 		stamp.off_ns = now;
 		stamp.uninterruptible =
-			(state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == TASK_UNINTERRUPTIBLE;
+		    (state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == TASK_UNINTERRUPTIBLE;
 		stamp.call = call_of(prev);
 	}
 	put_stamp(&stamp);
 }
 
-static __always_inline void came(struct sched_cpu *c, struct stamp *s, __u64 now)
+static __always_inline void came(struct sched_cpu *c, struct stamp *s, struct task_struct *task,
+				 __u64 now)
 {
+	struct cgroup_cpu *groups = cgroup_cpu();
+	struct cgroup_counters *group;
 	__u64 blocked, slot;
 
 	if (!s->ready_ns) {
@@ -165,6 +168,11 @@ static __always_inline void came(struct sched_cpu *c, struct stamp *s, __u64 now
 		return;
 	}
 	hist_add(&c->wait, now - s->ready_ns);
+	if (groups) {
+		group = cgroup_of(groups, task);
+		group->waits++;
+		group->wait_ns += now - s->ready_ns;
+	}
 	if (!s->off_ns)
 		return;
 	blocked = s->ready_ns - s->off_ns;
@@ -193,7 +201,7 @@ int BPF_PROG(sched_switched, bool preempted, struct task_struct *prev, struct ta
 		return 0;
 	s = place_of(tid);
 	if (likely(s && s->tid == tid)) {
-		came(c, s, now);
+		came(c, s, next, now);
 		s->tid = 0;
 		return 0;
 	}
@@ -204,7 +212,7 @@ int BPF_PROG(sched_switched, bool preempted, struct task_struct *prev, struct ta
 	}
 	copy = *s;
 	bpf_map_delete_elem(&sched_spill, &tid);
-	came(c, &copy, now);
+	came(c, &copy, next, now);
 	return 0;
 }
 

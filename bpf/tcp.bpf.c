@@ -1,13 +1,14 @@
 /* tcp.bpf.c - TCP per service port and direction, in every network namespace.
  *
- * Events (exact): connect latency and failures, retransmits, resets, dropped packets by reason, bytes
- * and the last RTT of each connection that ends. The sweep, an iterator that the keeper runs every
- * few seconds in each network namespace: the RTT of open connections, their bytes so far, the
+ * Events (exact): connect latency and failures, retransmits, resets, dropped packets by reason,
+ * bytes and the last RTT of each connection that ends. The sweep, an iterator that the keeper runs
+ * every few seconds in each network namespace: the RTT of open connections, their bytes so far, the
  * number of connections by state, listen queues and what listeners dropped. Connections from before
  * the start are met by the first sweep, which only takes their bytes as the base.
  *
  * A connection is inbound if its local port is, or was, listened on.
  */
+#include "cgroup.bpf.h"
 #include "tcp.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -45,17 +46,38 @@ static __always_inline struct tcp_totals *totals(void)
 	return bpf_map_lookup_elem(&tcp_totals, &zero);
 }
 
-/* Adds what a connection moved since it was last looked at. */
-static __always_inline void add_bytes(struct connection *c, __u64 received, __u64 sent)
+/* The counters of a socket's cgroup: that of the task that made it. Shared with softirqs on this
+ * CPU. */
+static __noinline struct cgroup_counters *group_of(struct sock *sk)
 {
+	struct cgroup_cpu *groups = cgroup_cpu();
+	__u64 slot = 0;
+
+	if (!groups || !sk)
+		return NULL;
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		slot = cgroup_look_up(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id));
+	verifier_sees(slot);
+	return &groups->slot[slot < CGROUP_SLOTS ? slot : 0];
+}
+
+/* Adds what a connection moved since it was last looked at. */
+static __always_inline void add_bytes(struct sock *sk, struct connection *c, __u64 received,
+				      __u64 sent)
+{
+	const __u64 moved[TCP_DIRECTIONS] = {
+	    [TCP_INBOUND] = received - c->bytes[TCP_INBOUND],
+	    [TCP_OUTBOUND] = sent - c->bytes[TCP_OUTBOUND],
+	};
+	struct cgroup_counters *group = group_of(sk);
 	struct tcp_totals *t = totals();
 
-	if (!t)
+	if (!t || !group || (!moved[TCP_INBOUND] && !moved[TCP_OUTBOUND]))
 		return;
-	if (received > c->bytes[TCP_INBOUND])
-		__sync_fetch_and_add(&t->bytes[TCP_INBOUND], received - c->bytes[TCP_INBOUND]);
-	if (sent > c->bytes[TCP_OUTBOUND])
-		__sync_fetch_and_add(&t->bytes[TCP_OUTBOUND], sent - c->bytes[TCP_OUTBOUND]);
+	__sync_fetch_and_add(&t->bytes[TCP_INBOUND], moved[TCP_INBOUND]);
+	__sync_fetch_and_add(&t->bytes[TCP_OUTBOUND], moved[TCP_OUTBOUND]);
+	__sync_fetch_and_add(&group->tcp_bytes[TCP_INBOUND], moved[TCP_INBOUND]);
+	__sync_fetch_and_add(&group->tcp_bytes[TCP_OUTBOUND], moved[TCP_OUTBOUND]);
 	c->bytes[TCP_INBOUND] = received;
 	c->bytes[TCP_OUTBOUND] = sent;
 }
@@ -129,7 +151,7 @@ static __always_inline void ended(struct sock *sk, __u64 key, int old_state)
 	} else if (old_state != TCP_CLOSE) {
 		c = bpf_map_lookup_elem(&tcp_connections, &key);
 		add_rtt(port_of(&sk->__sk_common), BPF_CORE_READ(tp, srtt_us));
-		add_bytes(c ?: &none, BPF_CORE_READ(tp, bytes_received),
+		add_bytes(sk, c ?: &none, BPF_CORE_READ(tp, bytes_received),
 			  BPF_CORE_READ(tp, bytes_acked));
 	}
 	bpf_map_delete_elem(&tcp_connections, &key);
@@ -210,7 +232,8 @@ static __always_inline int dropped(__u32 reason)
 
 	if (!t)
 		return 0;
-	__sync_fetch_and_add(&t->drops[reason < TCP_DROP_REASONS ? reason : TCP_DROP_REASONS - 1], 1);
+	__sync_fetch_and_add(&t->drops[reason < TCP_DROP_REASONS ? reason : TCP_DROP_REASONS - 1],
+			     1);
 	return 0;
 }
 
@@ -258,7 +281,7 @@ static __always_inline void sweep_connection(struct tcp_sock *tp)
 		bpf_map_update_elem(&tcp_connections, &key, &base, BPF_NOEXIST);
 	}
 	if (c)
-		add_bytes(c, tp->bytes_received, tp->bytes_acked);
+		add_bytes(sk, c, tp->bytes_received, tp->bytes_acked);
 	add_rtt(port_of(&sk->__sk_common), tp->srtt_us);
 }
 

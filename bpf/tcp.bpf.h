@@ -1,5 +1,6 @@
-/* tcp.bpf.h - the maps that tell connections and service ports, shared by tcp.bpf.c and syscall.bpf.c
- * (which sees accept() return). The loader gives maps of one name in two objects one descriptor. */
+/* tcp.bpf.h - the maps that tell connections and service ports, shared by tcp.bpf.c and
+ * syscall.bpf.c (which sees accept() return). The loader gives maps of one name in two objects one
+ * descriptor. */
 #ifndef TRIMTAB_TCP_BPF_H
 #define TRIMTAB_TCP_BPF_H
 
@@ -7,14 +8,14 @@
 #include <bpf/bpf_endian.h>
 
 struct connection {
-	__u64 start_ns;	  /* SYN sent, or established if inbound; 0: not known, or done with */
+	__u64 start_ns; /* SYN sent, or established if inbound; 0: not known, or done with */
 	__u64 bytes[TCP_DIRECTIONS]; /* already in tcp_totals */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536); /* tcp.connections */
-	__type(key, __u64); /* the socket's address */
+	__type(key, __u64);	    /* the socket's address */
 	__type(value, struct connection);
 } tcp_connections SEC(".maps");
 
@@ -75,7 +76,8 @@ static __always_inline struct tcp_port *port_slot(__u32 direction, __u32 port)
 static __noinline struct tcp_port *port_of(struct sock_common *common)
 {
 	struct tcp_listened *listened;
-	__u16 local, remote;
+	__u64 local;
+	__u16 remote;
 	__u32 zero;
 
 	if (!common)
@@ -84,6 +86,8 @@ static __noinline struct tcp_port *port_of(struct sock_common *common)
 	if (!local) /* a connection that ends has given its port back already */
 		local = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)common, inet_sport));
 	remote = bpf_ntohs(BPF_CORE_READ(common, skc_dport));
+	verifier_sees(local);
+	local &= 0xffff;
 	zero = 0;
 	listened = bpf_map_lookup_elem(&tcp_listened, &zero);
 	if (listened && listened->port[local])

@@ -112,4 +112,33 @@ struct tcp_totals {
 	__u32 states[2][TCP_STATES + 3];
 };
 
+/* --- cgroup.bpf.h ------------------------------------------------------------------------------- */
+
+#define CGROUP_SLOTS 128 /* slot 0 is "other" */
+#define CGROUP_MISSES 256
+#define CGROUP_REMEMBERED 64
+
+struct cgroup_counters {
+	__u64 wait_ns;	   /* runnable, waiting for a CPU */
+	__u64 waits;
+	__u64 io_ns;	   /* block I/O it issued: from issue to completion */
+	__u64 ios;
+	__u64 io_bytes;
+	__u64 tcp_bytes[TCP_DIRECTIONS]; /* received, sent and acknowledged, by its sockets */
+};
+
+struct cgroup_remembered {
+	__u64 set; /* the css_set, as the distance of its address from the struct it stands in */
+	__u32 generation;
+	__u32 slot;
+};
+
+/* One for each CPU. */
+struct cgroup_cpu {
+	__u32 generation; /* user space adds 1 to make the CPU forget what it looked up */
+	__u32 pad;
+	struct cgroup_remembered remembered[CGROUP_REMEMBERED];
+	struct cgroup_counters slot[CGROUP_SLOTS];
+};
+
 #endif

@@ -173,8 +173,7 @@ static int drop_privileges(const struct agent_setup *setup)
 			  err);
 		return ROLE_EXIT_CONFIG;
 	}
-	/* after setresuid(), which resets it; the keeper may have died before */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* the keeper may have died before it could be told */
 	return getppid() == setup->shared->keeper_pid ? 0 : 1;
 }
 

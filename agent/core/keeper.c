@@ -20,7 +20,6 @@
 #include "agent.h"
 #include "agent_role.h"
 #include "cost.h"
-#include "disk_stamps.h"
 #include "governor.h"
 #include "log.h"
 #include "privilege.h"
@@ -44,7 +43,6 @@ struct keeper {
 	struct windows windows;
 	struct sweep sweep;
 	struct cost cost;
-	struct disk_stamps disk_stamps;
 	struct governor governor;
 	uint32_t shed_level; /* the governor's, as it is applied */
 	struct privilege_user user;
@@ -286,8 +284,7 @@ static void start_roles(struct keeper *k, uint64_t now)
 
 static uint64_t earliest(const struct keeper *k)
 {
-	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->cost.due_ns,
-				k->disk_stamps.due_ns, k->agent.due_ns, k->agent.watch_due_ns};
+	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->cost.due_ns, k->agent.due_ns, k->agent.watch_due_ns};
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
@@ -315,18 +312,19 @@ static void loop(struct keeper *k)
 		windows_run(&k->windows, now);
 		sweep_run(&k->sweep, now);
 		run_cost(k, now);
-		disk_stamps_run(&k->disk_stamps, now);
 		watch_agent(k, now);
 		if (!k->stop)
 			start_roles(k, now);
 	}
 }
 
-/* A closed standard stream would give its number to the next descriptor, and log lines to that. */
-static void fill_standard_streams(void)
+/* A closed standard stream would give its number to the next descriptor, and log lines to that. What
+ * else was left open is not for the roles to have. */
+static void tidy_descriptors(void)
 {
 	int fd;
 
+	close_range(STDERR_FILENO + 1, ~0U, 0);
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -386,7 +384,6 @@ static int prepare(struct keeper *k)
 	windows_init(&k->windows, k->probes, &k->shared->windows, k->config, now);
 	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000, now);
 	cost_init(&k->cost, k->probes, k->shared, now);
-	disk_stamps_init(&k->disk_stamps, k->probes, now);
 	k->shared->roles_n = 1;
 	role_init(&k->agent, &k->shared->role[0], "agent", agent_child, k);
 	return 0;
@@ -398,7 +395,7 @@ int keeper_run(struct config *config, const char *config_file)
 
 	if (!k)
 		return 1;
-	fill_standard_streams();
+	tidy_descriptors();
 	umask(0077);
 	k->config = config;
 	k->config_file = config_file;

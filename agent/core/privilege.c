@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -129,6 +130,9 @@ int privilege_drop(const struct privilege_user *user, int map_fd, char *err, siz
 		if (errno)
 			goto failed;
 	}
+	what = "prctl(PR_SET_PDEATHSIG)"; /* setresuid() resets it, the filter forbids it */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0))
+		goto failed;
 	what = "prctl(PR_SET_NO_NEW_PRIVS)";
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		goto failed;

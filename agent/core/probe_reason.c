@@ -96,14 +96,9 @@ static bool may_trace(void)
 static void explain_eperm(char *ret, size_t size)
 {
 	struct rlimit limit = {};
-	char lockdown[24];
 
-	read_lockdown(lockdown, sizeof(lockdown));
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	if (!strcmp(lockdown, "confidentiality"))
-		snprintf(ret, size,
-			 "the kernel is locked down (confidentiality): boot with lockdown=integrity or none");
-	else if (!may_trace())
+	if (!may_trace())
 		snprintf(ret, size, "%s: run as root, or with CAP_BPF and CAP_PERFMON",
 			 geteuid() ? "not root" : "CAP_BPF or CAP_PERFMON is missing");
 	else if (limit.rlim_cur != RLIM_INFINITY)
@@ -125,12 +120,25 @@ static const struct {
 	{ENOSYS, "this kernel has no BPF: it needs CONFIG_BPF_SYSCALL=y"},
 };
 
+/* Lockdown shows as EPERM, or (5.10) as EINVAL for a helper that reads kernel memory. */
+static bool explain_lockdown(int err, char *ret, size_t size)
+{
+	char lockdown[24];
+
+	read_lockdown(lockdown, sizeof(lockdown));
+	if ((err != -EPERM && err != -EINVAL) || strcmp(lockdown, "confidentiality") != 0)
+		return false;
+	snprintf(ret, size,
+		 "the kernel is locked down (confidentiality): boot with lockdown=integrity or none");
+	return true;
+}
+
 void probe_reason(int err, char *ret, size_t size)
 {
 	char advice[SHARED_REASON_MAX] = "";
 	const char *detail = said.verifier[0] ? said.verifier : said.first;
 
-	if (err == -EPERM)
+	if (!explain_lockdown(err, advice, sizeof(advice)) && err == -EPERM)
 		explain_eperm(advice, sizeof(advice));
 	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
 		if (advices[i].err == -err)

@@ -154,7 +154,8 @@ static int adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 	{
 		const char *name = bpf_map__name(map);
 
-		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus"))
+		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus") ||
+		    !strcmp(name, "cgroup_cpus"))
 			bpf_map__set_max_entries(map, p->cpus);
 		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH && hashes_allocate_safely(btf))
 			bpf_map__set_map_flags(map, BPF_F_NO_PREALLOC);
@@ -322,9 +323,32 @@ static void map_own(struct probes *p)
 					       PROT_READ | PROT_WRITE);
 }
 
+/* The cgroup maps belong to whichever of the objects that share them was loaded first. */
+static void map_cgroups(struct probes *p)
+{
+	struct probe_maps *m = &p->maps;
+
+	m->cgroup_ids_fd = m->cgroup_misses_fd = -1;
+	for (int i = 0; i < PROBES; i++) {
+		struct bpf_object *o = p->probe[i].object;
+		struct bpf_map *ids = o ? bpf_object__find_map_by_name(o, "cgroup_ids") : NULL;
+
+		if (!p->probe[i].loaded || !ids)
+			continue;
+		m->cgroup_cpus = map_array(p, i, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu),
+					   PROT_READ | PROT_WRITE);
+		m->cgroup_ids_fd = bpf_map__fd(ids);
+		m->cgroup_misses_fd =
+			bpf_map__fd(bpf_object__find_map_by_name(o, "cgroup_misses"));
+		return;
+	}
+}
+
 const struct probe_maps *probes_map_all(struct probes *p)
 {
 	struct probe_maps *m = &p->maps;
+
+	map_cgroups(p);
 
 	if (p->probe[SCHED].loaded)
 		m->sched_cpus = map_array(p, SCHED, "sched_cpus", p->cpus * sizeof(struct sched_cpu),

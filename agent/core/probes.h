@@ -20,6 +20,8 @@ struct probe_maps {
 	const struct sched_cpu *sched_cpus;
 	const struct disk_device *disk_devices;
 	const struct tcp_port *tcp_ports;
+	struct cgroup_cpu *cgroup_cpus; /* the generation is written by the agent */
+	int cgroup_ids_fd, cgroup_misses_fd; /* hashes; -1 */
 	struct tcp_totals *tcp_totals; /* the sweep's counters are written by the keeper */
 };
 

@@ -78,6 +78,18 @@ static inline uint64_t shared_observed_ns(const struct shared_windows *w, uint64
 	return closed + (open && now_ns > open ? now_ns - open : 0);
 }
 
+#define SHARED_CGROUPS 128 /* CGROUP_SLOTS of maps.h */
+#define SHARED_CGROUP_COUNTERS 7 /* the fields of struct cgroup_counters */
+
+/* written by the agent (sense/cgroup_slots.c), here so that a restarted one goes on with it: who
+ * holds a slot of the BPF programs, and what its counters were when it got it. */
+struct shared_cgroup {
+	uint64_t id; /* 0: free */
+	uint64_t base[SHARED_CGROUP_COUNTERS];
+	uint64_t activity; /* waits at the last look */
+	uint32_t draining; /* taken away; its counters are folded into "other" at the next look */
+};
+
 struct shared {
 	uint64_t started_ns; /* keeper, CLOCK_MONOTONIC */
 	uint64_t started_unix_s;
@@ -89,6 +101,7 @@ struct shared {
 	struct shared_map map[SHARED_MAPS];
 	struct shared_role role[SHARED_ROLES];
 	struct shared_windows windows;
+	struct shared_cgroup cgroup[SHARED_CGROUPS]; /* [0].base: what was folded into "other" */
 	uint64_t tcp_sweep_ns; /* how long the last sweep took */
 	uint32_t tcp_namespaces_left_out;
 	char drop_reason[SHARED_DROP_REASONS][40]; /* the kernel's names, lower case */

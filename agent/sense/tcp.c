@@ -73,6 +73,11 @@ static const struct metric SWEEP METRIC = {
 	"trimtab_tcp_sweep_seconds", METRIC_GAUGE, "", "How long the last walk over all sockets took.",
 	"the keeper's clock"};
 
+static const struct metric SWEEPS METRIC = {
+	"trimtab_tcp_sweeps_total", METRIC_COUNTER, "",
+	"Walks over all sockets; what is said to be as of the last sweep is that old.",
+	"the keeper's count"};
+
 static const char *const states[TCP_STATES] = {
 	NULL,	     "established", "syn_sent",	  "syn_recv", "fin_wait1", "fin_wait2", "time_wait",
 	"close",     "close_wait",  "last_ack", "listen",	"closing",   "new_syn_recv"};
@@ -102,7 +107,7 @@ static void write_rtt(struct agent *a, const struct tcp_port *p, const char *por
 static void write_inbound(struct agent *a, const struct tcp_port *p, const char *port, uint64_t now)
 {
 	write_hist(a, &ACCEPT, &p->accept, now, port);
-	if (!p->queue_max)
+	if (!p->queue_max && !p->listen_drops)
 		return;
 	store_set(a->store, &LISTEN_DROPS, now, p->listen_drops, "port", port, NULL);
 	store_set(a->store, &QUEUE, now, p->queue, "port", port, NULL);
@@ -181,7 +186,8 @@ static void write_sums(struct agent *a, uint64_t now)
 static void write_totals(struct agent *a, uint64_t now)
 {
 	const struct tcp_totals *t = a->maps->tcp_totals;
-	const uint32_t *count = t->states[__atomic_load_n(&t->swept, __ATOMIC_ACQUIRE) & 1];
+	uint32_t swept = __atomic_load_n(&t->swept, __ATOMIC_ACQUIRE);
+	const uint32_t *count = t->states[swept & 1];
 
 	for (int i = 0; i < TCP_STATES; i++)
 		if (states[i])
@@ -192,6 +198,7 @@ static void write_totals(struct agent *a, uint64_t now)
 		if (t->drops[r])
 			store_set(a->store, &DROPS, now, t->drops[r], "reason",
 				  a->shared->drop_reason[r], NULL);
+	store_set(a->store, &SWEEPS, now, swept, NULL);
 	store_set(a->store, &SWEEP, now, a->shared->tcp_sweep_ns / 1e9, NULL);
 	store_set(a->store, &lost_metric, now, t->untracked, "probe", "tcp", "reason", "connections_full",
 		  NULL);

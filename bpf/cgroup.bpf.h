@@ -1,0 +1,87 @@
+/* cgroup.bpf.h - whose account something goes to: the slot of a task's or socket's cgroup.
+ *
+ * User space leases the slots to the busiest cgroups (agent/sense/cgroup_slots.c): cgroup_ids holds
+ * who has one, the rest is charged to slot 0, "other", and noted in cgroup_misses so that user
+ * space finds the busy ones. Each CPU remembers what it looked up by the address of the task's
+ * css_set, until user space turns cgroup_generation.
+ */
+#ifndef TRIMTAB_CGROUP_BPF_H
+#define TRIMTAB_CGROUP_BPF_H
+
+#include "common.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CGROUP_SLOTS);
+	__type(key, __u64); /* the inode of the cgroup's directory */
+	__type(value, __u32);
+} cgroup_ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CGROUP_MISSES);
+	__type(key, __u64);
+	__type(value, __u64); /* how often it was looked up in vain */
+} cgroup_misses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set to the number of CPUs before loading */
+	__type(key, __u32);
+	__type(value, struct cgroup_cpu);
+} cgroup_cpus SEC(".maps");
+
+static __always_inline struct cgroup_cpu *cgroup_cpu(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&cgroup_cpus, &cpu);
+}
+
+/* The cgroup2 directory; of a task that lives only in v1 hierarchies, that of its memory cgroup. */
+static __always_inline __u64 cgroup_id_of(struct css_set *set)
+{
+	__u64 id = set->dfl_cgrp->kn->id;
+	struct cgroup_subsys_state *state;
+
+	if (id > 1 || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return id;
+	state = set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)];
+	return state->cgroup->kn->id;
+}
+
+static __noinline __u64 cgroup_look_up(__u64 id)
+{
+	__u32 *slot = bpf_map_lookup_elem(&cgroup_ids, &id);
+	__u64 one = 1, *misses;
+
+	if (slot)
+		return *slot;
+	misses = bpf_map_lookup_elem(&cgroup_misses, &id);
+	if (misses)
+		__sync_fetch_and_add(misses, 1);
+	else
+		bpf_map_update_elem(&cgroup_misses, &id, &one, BPF_NOEXIST);
+	return 0;
+}
+
+/* The counters of a task's cgroup on this CPU. */
+static __always_inline struct cgroup_counters *cgroup_of(struct cgroup_cpu *c,
+							 struct task_struct *task)
+{
+	struct css_set *set = task->cgroups;
+	__u64 key = (char *)set - (char *)c, slot;
+	struct cgroup_remembered *r = &c->remembered[(key >> 6) & (CGROUP_REMEMBERED - 1)];
+
+	if (unlikely(r->set != key || r->generation != c->generation)) {
+		r->slot = cgroup_look_up(cgroup_id_of(set));
+		r->set = key;
+		r->generation = c->generation;
+	}
+	slot = r->slot;
+	verifier_sees(slot);
+	return &c->slot[slot < CGROUP_SLOTS ? slot : 0];
+}
+
+#endif
