@@ -106,10 +106,14 @@ static void write_rtt(struct agent *a, const struct tcp_port *p, const char *por
 
 static void write_inbound(struct agent *a, const struct tcp_port *p, const char *port, uint64_t now)
 {
+	uint32_t swept = __atomic_load_n(&a->maps->tcp_totals->swept, __ATOMIC_RELAXED);
+
 	write_hist(a, &ACCEPT, &p->accept, now, port);
-	if (!p->queue_max && !p->listen_drops)
-		return;
+	if (!p->queue_sweep && !p->listen_drops)
+		return; /* never met as a listener */
 	store_set(a->store, &LISTEN_DROPS, now, p->listen_drops, "port", port, NULL);
+	if ((int32_t)(p->queue_sweep - swept) < 0)
+		return; /* no longer listened on */
 	store_set(a->store, &QUEUE, now, p->queue, "port", port, NULL);
 	store_set(a->store, &QUEUE_LIMIT, now, p->queue_max, "port", port, NULL);
 }
