@@ -66,12 +66,11 @@ static __noinline __u64 cgroup_look_up(__u64 id)
 	return 0;
 }
 
-/* The counters of a task's cgroup on this CPU. */
-static __always_inline struct cgroup_counters *cgroup_of(struct cgroup_cpu *c,
-							 struct task_struct *task)
+/* The slot of a task's cgroup, remembered by this CPU. */
+static __always_inline __u64 cgroup_slot_of(struct cgroup_cpu *c, struct task_struct *task)
 {
 	struct css_set *set = task->cgroups;
-	__u64 key = (char *)set - (char *)c, slot;
+	__u64 key = (char *)set - (char *)c;
 	struct cgroup_remembered *r = &c->remembered[(key >> 6) & (CGROUP_REMEMBERED - 1)];
 
 	if (unlikely(r->set != key || r->generation != c->generation)) {
@@ -79,7 +78,11 @@ static __always_inline struct cgroup_counters *cgroup_of(struct cgroup_cpu *c,
 		r->set = key;
 		r->generation = c->generation;
 	}
-	slot = r->slot;
+	return r->slot;
+}
+
+static __always_inline struct cgroup_counters *cgroup_counters(struct cgroup_cpu *c, __u64 slot)
+{
 	verifier_sees(slot);
 	return &c->slot[slot < CGROUP_SLOTS ? slot : 0];
 }

@@ -134,13 +134,14 @@ static __always_inline void take_stamp(__u64 request, struct stamp *ret)
 static __always_inline void charge(__u64 slot, __u64 ns, __u64 bytes)
 {
 	struct cgroup_cpu *groups = cgroup_cpu();
+	struct cgroup_counters *c;
 
-	verifier_sees(slot);
-	if (!groups || slot >= CGROUP_SLOTS)
+	if (!groups)
 		return;
-	groups->slot[slot].ios++;
-	groups->slot[slot].io_ns += ns;
-	groups->slot[slot].io_bytes += bytes;
+	c = cgroup_counters(groups, slot);
+	c->ios++;
+	c->io_ns += ns;
+	c->io_bytes += bytes;
 }
 
 SEC("tp_btf/block_rq_complete")
@@ -178,19 +179,14 @@ int BPF_PROG(disk_complete, struct request *rq, int error, unsigned int bytes)
 	return 0;
 }
 
-/* The slot of the current task's cgroup. */
+/* The slot of the current task's cgroup; "other" before 5.11, which has no way to a typed task. */
 static __always_inline __u64 current_cgroup(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	__u64 id = BPF_CORE_READ(set, dfl_cgrp, kn, id);
-	struct cgroup_subsys_state *state;
+	struct cgroup_cpu *groups = cgroup_cpu();
 
-	if (id > 1 || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
-		return cgroup_look_up(id);
-	state =
-	    BPF_CORE_READ(set, subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
-	return cgroup_look_up(BPF_CORE_READ(state, cgroup, kn, id));
+	if (!groups || !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf))
+		return 0;
+	return cgroup_slot_of(groups, bpf_get_current_task_btf());
 }
 
 static __always_inline int issued(struct request *rq)

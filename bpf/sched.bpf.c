@@ -169,7 +169,7 @@ static __always_inline void came(struct sched_cpu *c, struct stamp *s, struct ta
 	}
 	hist_add(&c->wait, now - s->ready_ns);
 	if (groups) {
-		group = cgroup_of(groups, task);
+		group = cgroup_counters(groups, cgroup_slot_of(groups, task));
 		group->waits++;
 		group->wait_ns += now - s->ready_ns;
 	}

@@ -57,8 +57,7 @@ static __noinline struct cgroup_counters *group_of(struct sock *sk)
 		return NULL;
 	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
 		slot = cgroup_look_up(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id));
-	verifier_sees(slot);
-	return &groups->slot[slot < CGROUP_SLOTS ? slot : 0];
+	return cgroup_counters(groups, slot);
 }
 
 /* Adds what a connection moved since it was last looked at. */
