@@ -43,16 +43,18 @@ static __always_inline void hist_add_atomic(struct hist *h, __u64 ns)
 	__sync_fetch_and_add(&h->sum_ns, ns);
 }
 
-/* Gives `key` (a device, a port) a slot of 1 .. slots - 1 of its own, on first use; 0 if all are taken.
- * `ids` maps keys to slots, `owners` slots to keys; both are hashes, whose BPF_NOEXIST is the only
- * compare-and-swap that 5.10 has. User space takes a slot back by deleting both entries. */
-static __always_inline __u32 slot_of_key(void *ids, void *owners, __u32 key, __u32 slots)
+/* Gives `key` (a device, a port) a slot of first .. slots - 1 of its own, on first use; 0 if all
+ * are taken. `ids` maps keys to slots, `owners` slots to keys; both are hashes, whose BPF_NOEXIST
+ * is the only compare-and-swap that 5.10 has. User space takes a slot back by deleting both
+ * entries. */
+static __always_inline __u32 slot_of_key(void *ids, void *owners, __u32 key, __u32 first,
+					 __u32 slots)
 {
 	__u32 *known = bpf_map_lookup_elem(ids, &key), slot, i;
 
 	if (likely(known))
 		return *known < slots ? *known : 0;
-	for (i = 1; i < slots; i++) {
+	for (i = first; i < slots; i++) {
 		slot = i;
 		if (bpf_map_update_elem(owners, &slot, &key, BPF_NOEXIST))
 			continue;
@@ -65,8 +67,8 @@ static __always_inline __u32 slot_of_key(void *ids, void *owners, __u32 key, __u
 	return 0;
 }
 
-/* The key of a syscall in struct syscall_leases: its number + 1, 0 for what cannot be told. `cs` and
- * `argument` (the second one) are those that the task entered with. */
+/* The key of a syscall in struct syscall_leases: its number + 1, 0 for what cannot be told. `cs`
+ * and `argument` (the second one) are those that the task entered with. */
 static __always_inline __u32 syscall_key(long nr, unsigned long cs, unsigned long argument)
 {
 	if (unlikely(cs == USER32_CS))

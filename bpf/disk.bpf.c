@@ -92,7 +92,7 @@ static __always_inline struct disk_device *device_of(struct request *rq)
 		disk = rq->q->disk;
 	if (disk) {
 		dev = (__u32)disk->major << 20 | (disk->first_minor & 0xfffff);
-		slot = slot_of_key(&disk_ids, &disk_owners, dev, DISK_DEVICES);
+		slot = slot_of_key(&disk_ids, &disk_owners, dev, 1, DISK_DEVICES);
 	}
 	d = bpf_map_lookup_elem(&disk_devices, &slot);
 	if (d && slot && d->dev != dev)

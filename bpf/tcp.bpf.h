@@ -63,10 +63,14 @@ static __always_inline void listen_on(__u16 port)
 
 static __always_inline struct tcp_port *port_slot(__u32 direction, __u32 port)
 {
-	__u32 slot = slot_of_key(&tcp_ids, &tcp_owners, direction << 16 | port, TCP_PORTS);
-	struct tcp_port *p = bpf_map_lookup_elem(&tcp_ports, &slot);
+	__u32 slot =
+	    slot_of_key(&tcp_ids, &tcp_owners, direction << 16 | port, TCP_DIRECTIONS, TCP_PORTS);
+	struct tcp_port *p;
 
-	if (p && slot && !p->port) {
+	if (!slot)
+		slot = direction;
+	p = bpf_map_lookup_elem(&tcp_ports, &slot);
+	if (p && slot >= TCP_DIRECTIONS && !p->port) {
 		p->direction = direction;
 		p->port = port;
 	}

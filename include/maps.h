@@ -78,7 +78,7 @@ struct disk_device {
 
 /* --- tcp.bpf.c: written by any CPU, with atomic additions ----------------------------------------- */
 
-#define TCP_PORTS 128 /* slot 0 is "other" */
+#define TCP_PORTS 128 /* slots 0 and 1 are "other" of each direction */
 #define TCP_STATES 13 /* as include/net/tcp_states.h numbers them */
 #define TCP_ERRNOS 134
 #define TCP_DROP_REASONS 192

@@ -24,6 +24,7 @@
 #include "log.h"
 #include "privilege.h"
 #include "probes.h"
+#include "reclaim.h"
 #include "role.h"
 #include "state.h"
 #include "sweep.h"
@@ -42,6 +43,7 @@ struct keeper {
 	struct probes *probes;
 	struct windows windows;
 	struct sweep sweep;
+	struct reclaim reclaim;
 	struct cost cost;
 	struct governor governor;
 	uint32_t shed_level; /* the governor's, as it is applied */
@@ -130,7 +132,8 @@ static uint64_t agent_beats(const struct keeper *k)
 	return __atomic_load_n(&k->shared->role[0].beats, __ATOMIC_RELAXED);
 }
 
-/* Puts the keeper's own part of the configuration in force, and has the agent started anew with it. */
+/* Puts the keeper's own part of the configuration in force, and has the agent started anew with it.
+ */
 static void apply_config(struct keeper *k, struct config *config)
 {
 	uint64_t now = agent_now_ns();
@@ -165,7 +168,8 @@ static void reload(struct keeper *k)
 		return;
 	}
 	if (waiting[0])
-		log_warn("keeper", "changed in the file, but in force only after a restart: %s", waiting);
+		log_warn("keeper", "changed in the file, but in force only after a restart: %s",
+			 waiting);
 	role_stop(&k->agent);
 	config_free(k->previous);
 	k->previous = k->config;
@@ -178,7 +182,8 @@ static void reload(struct keeper *k)
 static void agent_refused(struct keeper *k)
 {
 	if (k->previous && agent_beats(k) == k->reload_beats) {
-		log_error("keeper", "the reloaded configuration does not work; back to the one before");
+		log_error("keeper",
+			  "the reloaded configuration does not work; back to the one before");
 		config_free(k->config);
 		k->config = NULL;
 		apply_config(k, k->previous);
@@ -284,7 +289,8 @@ static void start_roles(struct keeper *k, uint64_t now)
 
 static uint64_t earliest(const struct keeper *k)
 {
-	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->cost.due_ns, k->agent.due_ns, k->agent.watch_due_ns};
+	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->reclaim.due_ns,
+				k->cost.due_ns,	   k->agent.due_ns, k->agent.watch_due_ns};
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
@@ -300,7 +306,8 @@ static void loop(struct keeper *k)
 				       {.fd = k->agent.fd, .events = POLLIN}};
 		uint64_t now = agent_now_ns(), due = earliest(k);
 		uint64_t wait = due > now ? due - now : 0;
-		struct timespec timeout = {.tv_sec = wait / 1000000000, .tv_nsec = wait % 1000000000};
+		struct timespec timeout = {.tv_sec = wait / 1000000000,
+					   .tv_nsec = wait % 1000000000};
 
 		if (ppoll(fds, 2, due == UINT64_MAX ? NULL : &timeout, NULL) > 0) {
 			if (fds[1].revents & POLLIN)
@@ -311,6 +318,7 @@ static void loop(struct keeper *k)
 		now = agent_now_ns();
 		windows_run(&k->windows, now);
 		sweep_run(&k->sweep, now);
+		reclaim_run(&k->reclaim, now);
 		run_cost(k, now);
 		watch_agent(k, now);
 		if (!k->stop)
@@ -318,8 +326,8 @@ static void loop(struct keeper *k)
 	}
 }
 
-/* A closed standard stream would give its number to the next descriptor, and log lines to that. What
- * else was left open is not for the roles to have. */
+/* A closed standard stream would give its number to the next descriptor, and log lines to that.
+ * What else was left open is not for the roles to have. */
 static void tidy_descriptors(void)
 {
 	int fd;
@@ -332,7 +340,8 @@ static void tidy_descriptors(void)
 		close(fd);
 }
 
-/* Takes what the hard limit allows: programs, links and maps take 70, each client of the agent one. */
+/* Takes what the hard limit allows: programs, links and maps take 70, each client of the agent one.
+ */
 static int raise_descriptors(void)
 {
 	struct rlimit limit;
@@ -340,10 +349,11 @@ static int raise_descriptors(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return -errno;
 	if (limit.rlim_max < DESCRIPTORS_MIN) {
-		log_error("keeper",
-			  "cannot start: only %llu open files are allowed and %d are needed; raise the "
-			  "limit (ulimit -n, LimitNOFILE=)",
-			  (unsigned long long)limit.rlim_max, DESCRIPTORS_MIN);
+		log_error(
+		    "keeper",
+		    "cannot start: only %llu open files are allowed and %d are needed; raise the "
+		    "limit (ulimit -n, LimitNOFILE=)",
+		    (unsigned long long)limit.rlim_max, DESCRIPTORS_MIN);
 		return -EMFILE;
 	}
 	limit.rlim_cur = limit.rlim_max;
@@ -368,7 +378,8 @@ static int prepare(struct keeper *k)
 	}
 	err = privilege_user(k->config->agent.user, &k->user);
 	if (err) {
-		log_error("keeper", "agent.user: there is no user \"%s\"; create it or name another",
+		log_error("keeper",
+			  "agent.user: there is no user \"%s\"; create it or name another",
 			  k->config->agent.user);
 		return err;
 	}
@@ -383,6 +394,7 @@ static int prepare(struct keeper *k)
 	now = agent_now_ns();
 	windows_init(&k->windows, k->probes, &k->shared->windows, k->config, now);
 	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000, now);
+	reclaim_init(&k->reclaim, k->probes, k->config->tcp.sweep_ms * 1000000, now);
 	cost_init(&k->cost, k->probes, k->shared, now);
 	k->shared->roles_n = 1;
 	role_init(&k->agent, &k->shared->role[0], "agent", agent_child, k);

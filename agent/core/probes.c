@@ -53,18 +53,19 @@ struct probes {
 /* Programs that are attached only while something wants them. */
 static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep"};
 
-/* Two programs for one hook: `name` is loaded if the hook has `args` arguments or more, `old` else. */
+/* Two programs for one hook: `name` is loaded if the hook has `args` arguments or more, `old` else.
+ */
 static const struct {
 	const char *hook, *name, *old;
 	int args;
 } variants[] = {
-	{"block_rq_issue", NULL, "disk_issue", 2},
-	{"block_rq_issue", "disk_issue_old", NULL, 2},
-	{"kfree_skb", "tcp_drop", "tcp_drop_old", 3},
+    {"block_rq_issue", NULL, "disk_issue", 2},
+    {"block_rq_issue", "disk_issue_old", NULL, 2},
+    {"kfree_skb", "tcp_drop", "tcp_drop_old", 3},
 };
 
 static const char *const probe_names[PROBES] = {
-	[SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk", [TCP] = "tcp"};
+    [SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk", [TCP] = "tcp"};
 
 /* The number of arguments of a raw tracepoint, by the kernel's BTF; -1 if it has no such hook. */
 static int hook_args(struct btf *btf, const char *hook)
@@ -90,7 +91,8 @@ static void name_drop_reasons(struct shared *s, struct btf *btf)
 	int id = btf__find_by_name_kind(btf, "skb_drop_reason", BTF_KIND_ENUM);
 
 	for (int i = 0; i < SHARED_DROP_REASONS; i++)
-		snprintf(s->drop_reason[i], sizeof(s->drop_reason[i]), id < 0 ? "unknown" : "reason_%d", i);
+		snprintf(s->drop_reason[i], sizeof(s->drop_reason[i]),
+			 id < 0 ? "unknown" : "reason_%d", i);
 	snprintf(s->drop_reason[SHARED_DROP_REASONS - 1], sizeof(s->drop_reason[0]), "other");
 	if (id < 0)
 		return;
@@ -123,8 +125,7 @@ static void adapt_programs(struct bpf_object *o, struct btf *btf)
 	struct bpf_program *p;
 	const char *section;
 
-	bpf_object__for_each_program(p, o)
-	{
+	bpf_object__for_each_program (p, o) {
 		section = bpf_program__section_name(p);
 		if (!strncmp(section, "tp_btf/", 7) && hook_args(btf, section + 7) < 0)
 			bpf_program__set_autoload(p, false);
@@ -137,8 +138,9 @@ static void adapt_programs(struct bpf_object *o, struct btf *btf)
 	}
 }
 
-/* Whether the kernel's hashes allocate from a pool of their own (6.1). Before that, an entry allocated
- * in a tracing program may take the page allocator's locks where they are held: preallocate. */
+/* Whether the kernel's hashes allocate from a pool of their own (6.1). Before that, an entry
+ * allocated in a tracing program may take the page allocator's locks where they are held:
+ * preallocate. */
 static bool hashes_allocate_safely(struct btf *btf)
 {
 	return btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) >= 0;
@@ -150,8 +152,7 @@ static int adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 	struct bpf_map *map, *other;
 	int err;
 
-	bpf_object__for_each_map(map, o)
-	{
+	bpf_object__for_each_map (map, o) {
 		const char *name = bpf_map__name(map);
 
 		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus") ||
@@ -198,8 +199,7 @@ static void list_maps(struct probes *p, int index)
 	struct shared *s = p->shared;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, p->probe[index].object)
-	{
+	bpf_object__for_each_map (map, p->probe[index].object) {
 		const char *name = bpf_map__name(map);
 		uint32_t i;
 
@@ -228,8 +228,7 @@ static void list_programs(struct probes *p, int index)
 	struct shared *s = p->shared;
 	struct bpf_program *bpf;
 
-	bpf_object__for_each_program(bpf, probe->object)
-	{
+	bpf_object__for_each_program (bpf, probe->object) {
 		struct program *prog = &probe->program[probe->programs_n];
 
 		if (bpf_program__fd(bpf) < 0 || probe->programs_n == PROGRAMS_MAX ||
@@ -315,6 +314,34 @@ static void *map_array(struct probes *p, int index, const char *name, size_t byt
 	return mem == MAP_FAILED ? NULL : mem;
 }
 
+/* The first loaded object that has a map of this name; -1: none. */
+static int object_of_map(const struct probes *p, const char *name)
+{
+	for (int i = 0; i < PROBES; i++)
+		if (p->probe[i].loaded && bpf_object__find_map_by_name(p->probe[i].object, name))
+			return i;
+	return -1;
+}
+
+void *probes_map(struct probes *p, const char *name, size_t bytes)
+{
+	int i = object_of_map(p, name);
+
+	return i < 0 ? NULL : map_array(p, i, name, bytes, PROT_READ | PROT_WRITE);
+}
+
+void probes_unmap(void *array, size_t bytes)
+{
+	munmap(array, bytes);
+}
+
+int probes_map_fd(const struct probes *p, const char *name)
+{
+	int i = object_of_map(p, name);
+
+	return i < 0 ? -1 : bpf_map__fd(bpf_object__find_map_by_name(p->probe[i].object, name));
+}
+
 /* What the keeper itself needs. */
 static void map_own(struct probes *p)
 {
@@ -323,36 +350,17 @@ static void map_own(struct probes *p)
 					       PROT_READ | PROT_WRITE);
 }
 
-/* The cgroup maps belong to whichever of the objects that share them was loaded first. */
-static void map_cgroups(struct probes *p)
-{
-	struct probe_maps *m = &p->maps;
-
-	m->cgroup_ids_fd = m->cgroup_misses_fd = -1;
-	for (int i = 0; i < PROBES; i++) {
-		struct bpf_object *o = p->probe[i].object;
-		struct bpf_map *ids = o ? bpf_object__find_map_by_name(o, "cgroup_ids") : NULL;
-
-		if (!p->probe[i].loaded || !ids)
-			continue;
-		m->cgroup_cpus = map_array(p, i, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu),
-					   PROT_READ | PROT_WRITE);
-		m->cgroup_ids_fd = bpf_map__fd(ids);
-		m->cgroup_misses_fd =
-			bpf_map__fd(bpf_object__find_map_by_name(o, "cgroup_misses"));
-		return;
-	}
-}
-
 const struct probe_maps *probes_map_all(struct probes *p)
 {
 	struct probe_maps *m = &p->maps;
 
-	map_cgroups(p);
+	m->cgroup_cpus = probes_map(p, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu));
+	m->cgroup_ids_fd = probes_map_fd(p, "cgroup_ids");
+	m->cgroup_misses_fd = probes_map_fd(p, "cgroup_misses");
 
 	if (p->probe[SCHED].loaded)
-		m->sched_cpus = map_array(p, SCHED, "sched_cpus", p->cpus * sizeof(struct sched_cpu),
-					  PROT_READ);
+		m->sched_cpus = map_array(p, SCHED, "sched_cpus",
+					  p->cpus * sizeof(struct sched_cpu), PROT_READ);
 	if (p->probe[SYSCALL].loaded)
 		m->syscall_cpus = map_array(p, SYSCALL, "syscall_cpus",
 					    p->cpus * sizeof(struct syscall_cpu), PROT_READ);
@@ -360,8 +368,8 @@ const struct probe_maps *probes_map_all(struct probes *p)
 		m->disk_devices = map_array(p, DISK, "disk_devices",
 					    DISK_DEVICES * sizeof(struct disk_device), PROT_READ);
 	if (p->probe[TCP].loaded)
-		m->tcp_ports = map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port),
-					 PROT_READ);
+		m->tcp_ports =
+		    map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port), PROT_READ);
 	if (m->tcp_totals) /* its sweep counters are the keeper's to write */
 		mprotect(m->tcp_totals, sizeof(struct tcp_totals), PROT_READ);
 	return m;
@@ -420,8 +428,8 @@ static void log_failures(const struct shared *s)
 			    strcmp(s->probe[i].reason, s->probe[j].reason) != 0)
 				continue;
 			said |= 1 << j;
-			used += snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
-					 probe_names[j]);
+			used += snprintf(names + used, sizeof(names) - used, "%s%s",
+					 used ? ", " : "", probe_names[j]);
 		}
 		if (used)
 			log_warn("keeper", "without the probes %s: %s", names, s->probe[i].reason);

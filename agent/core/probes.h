@@ -1,8 +1,8 @@
 /* probes.h - loads and attaches the BPF half, and maps its arrays. Keeper only, root.
  *
- * Each probe is one BPF object; one that cannot load is reported with its reason in shared memory and
- * the rest goes on. What may differ between kernels is decided by looking (BTF, trying), never by
- * version. A role maps the arrays after the fork, by the inherited descriptors, which takes no
+ * Each probe is one BPF object; one that cannot load is reported with its reason in shared memory
+ * and the rest goes on. What may differ between kernels is decided by looking (BTF, trying), never
+ * by version. A role maps the arrays after the fork, by the inherited descriptors, which takes no
  * capability on any kernel, and reads them without a call.
  */
 #ifndef TRIMTAB_PROBES_H
@@ -20,9 +20,9 @@ struct probe_maps {
 	const struct sched_cpu *sched_cpus;
 	const struct disk_device *disk_devices;
 	const struct tcp_port *tcp_ports;
-	struct cgroup_cpu *cgroup_cpus; /* the generation is written by the agent */
+	struct cgroup_cpu *cgroup_cpus;	     /* the generation is written by the agent */
 	int cgroup_ids_fd, cgroup_misses_fd; /* hashes; -1 */
-	struct tcp_totals *tcp_totals; /* the sweep's counters are written by the keeper */
+	struct tcp_totals *tcp_totals;	     /* the sweep's counters are written by the keeper */
 };
 
 struct probes;
@@ -31,12 +31,17 @@ struct probes;
  * memory: s->probe[] says what works. probes_free() detaches and unloads everything. */
 int probes_load(const struct config *config, struct shared *s, struct probes **ret);
 void probes_free(struct probes *p);
-/* In a fresh child: closes the programs and links (which the keeper goes on holding), not the maps. */
+/* In a fresh child: closes the programs and links (which the keeper goes on holding), not the maps.
+ */
 void probes_forget(struct probes *p);
 /* The arrays that the keeper itself reads. */
 const struct probe_maps *probes_maps(const struct probes *p);
 /* In a child: maps all of them (what is mapped counts as resident, so the keeper does not). */
 const struct probe_maps *probes_map_all(struct probes *p);
+/* One array for a while, to read and write; NULL if it is not loaded. */
+void *probes_map(struct probes *p, const char *name, size_t bytes);
+void probes_unmap(void *array, size_t bytes);
+int probes_map_fd(const struct probes *p, const char *name); /* -1: not loaded */
 bool probes_loaded(const struct probes *p, const char *probe);
 
 /* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not
@@ -54,7 +59,8 @@ struct probe_run {
 	uint64_t run_ns, runs, missed;
 };
 int probes_runs(struct probes *p, struct probe_run *ret, uint32_t n);
-/* A descriptor of some map, for a role to find out whether it may use it; -1 if nothing is loaded. */
+/* A descriptor of some map, for a role to find out whether it may use it; -1 if nothing is loaded.
+ */
 int probes_any_map_fd(const struct probes *p);
 
 #endif
