@@ -146,6 +146,7 @@ static void apply_config(struct keeper *k, struct config *config)
 	k->shared->windows.configured = config->syscall.mode;
 	windows_apply(&k->windows, now);
 	k->sweep.period_ns = config->tcp.sweep_ms * 1000000;
+	k->sweep.budget_ratio = config->agent.budget_ratio;
 	if (k->sweep.due_ns != UINT64_MAX)
 		k->sweep.due_ns = now;
 	k->agent.due_ns = now;
@@ -393,7 +394,8 @@ static int prepare(struct keeper *k)
 	}
 	now = agent_now_ns();
 	windows_init(&k->windows, k->probes, &k->shared->windows, k->config, now);
-	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000, now);
+	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000,
+		   k->config->agent.budget_ratio, now);
 	reclaim_init(&k->reclaim, k->probes, k->config->tcp.sweep_ms * 1000000, now);
 	cost_init(&k->cost, k->probes, k->shared, now);
 	k->shared->roles_n = 1;

@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "agent.h"
 #include "log.h"
 #include "maps.h"
 
 void sweep_init(struct sweep *s, struct probes *p, struct shared *shared, uint64_t period_ns,
-		uint64_t now)
+		double budget_ratio, uint64_t now)
 {
 	struct stat st;
 
@@ -25,6 +26,7 @@ void sweep_init(struct sweep *s, struct probes *p, struct shared *shared, uint64
 			    .due_ns = now,
 			    .lookup_due_ns = now,
 			    .stretch = 1,
+			    .budget_ratio = budget_ratio,
 			    .own_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)};
 	if (!probes_maps(p)->tcp_totals)
 		s->due_ns = UINT64_MAX;
@@ -104,9 +106,17 @@ static void sweep_all(struct sweep *s)
 	__atomic_store_n(&t->swept, t->sweep, __ATOMIC_RELEASE);
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 void sweep_run(struct sweep *s, uint64_t now)
 {
-	uint64_t took, rest;
+	uint64_t cpu_ns = thread_cpu_ns(), rest;
 
 	if (now < s->due_ns)
 		return;
@@ -115,9 +125,8 @@ void sweep_run(struct sweep *s, uint64_t now)
 		s->lookup_due_ns = now + SWEEP_LOOKUP_NS;
 	}
 	sweep_all(s);
-	took = agent_now_ns() - now;
-	s->shared->tcp_sweep_ns = took;
-	rest = took * SWEEP_REST;
+	s->shared->tcp_sweep_ns = agent_now_ns() - now;
+	rest = (thread_cpu_ns() - cpu_ns) / (SWEEP_SHARE * s->budget_ratio);
 	if (rest < s->period_ns)
 		rest = s->period_ns;
 	s->due_ns = now + rest * s->stretch;

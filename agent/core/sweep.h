@@ -3,7 +3,7 @@
  * The kernel's iterator shows the sockets of the network namespace that its caller is in, so the keeper
  * enters each one that it finds under /proc (at most SWEEP_NAMESPACES, looked up anew every
  * SWEEP_LOOKUP_NS). One walk costs what the kernel's hash table of connections is long, however few
- * there are, so the pause after a sweep is at least SWEEP_REST times what it took.
+ * there are, so the pause after a sweep is so long that sweeps take at most SWEEP_SHARE of the CPU budget.
  */
 #ifndef TRIMTAB_SWEEP_H
 #define TRIMTAB_SWEEP_H
@@ -14,7 +14,7 @@
 
 #define SWEEP_NAMESPACES 256
 #define SWEEP_LOOKUP_NS 60000000000ULL
-#define SWEEP_REST 1000 /* sweeps take at most 0.1 % of one core */
+#define SWEEP_SHARE 0.1 /* of the CPU budget, at most: 0.1 % of one core by default */
 
 struct sweep_namespace {
 	ino_t inode;
@@ -26,6 +26,7 @@ struct sweep {
 	struct shared *shared;
 	uint64_t period_ns, due_ns, lookup_due_ns;
 	uint32_t stretch; /* the governor's: sweeps are so many times rarer */
+	double budget_ratio;
 	int own_fd;	  /* the keeper's own network namespace */
 	ino_t own_inode;
 	struct sweep_namespace namespace[SWEEP_NAMESPACES];
@@ -33,7 +34,7 @@ struct sweep {
 };
 
 void sweep_init(struct sweep *s, struct probes *p, struct shared *shared, uint64_t period_ns,
-		uint64_t now_ns);
+		double budget_ratio, uint64_t now_ns);
 void sweep_run(struct sweep *s, uint64_t now_ns);
 void sweep_fini(struct sweep *s);
 
