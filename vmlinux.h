@@ -124,6 +124,7 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	int sk_err;
+	unsigned long sk_flags;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
@@ -141,11 +142,20 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us; /* eight times the smoothed RTT */
+	__u32 snd_una;	 /* the first sequence number not acknowledged */
+	__u32 write_seq; /* behind the last one given to send, a FIN counts as one */
 	__u64 bytes_received;
 	__u64 bytes_acked;
 };
 
-struct sk_buff;
+struct sk_buff {
+	char cb[48]; /* TCP keeps a struct tcp_skb_cb here */
+};
+
+struct tcp_skb_cb {
+	__u16 tcp_gso_segs; /* the segments that it is cut into; 0 or 1: one */
+};
+
 struct request_sock;
 
 struct bpf_iter_meta {

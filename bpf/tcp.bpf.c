@@ -64,13 +64,15 @@ static __noinline struct cgroup_counters *group_of(struct sock *sk)
 static __always_inline void add_bytes(struct sock *sk, struct connection *c, __u64 received,
 				      __u64 sent)
 {
-	const __u64 moved[TCP_DIRECTIONS] = {
-	    [TCP_INBOUND] = received - c->bytes[TCP_INBOUND],
-	    [TCP_OUTBOUND] = sent - c->bytes[TCP_OUTBOUND],
-	};
+	__u64 moved[TCP_DIRECTIONS] = {};
 	struct cgroup_counters *group = group_of(sk);
 	struct tcp_totals *t = totals();
 
+	/* a sweep may have looked at the same time, from another CPU */
+	if (received > c->bytes[TCP_INBOUND])
+		moved[TCP_INBOUND] = received - c->bytes[TCP_INBOUND];
+	if (sent > c->bytes[TCP_OUTBOUND])
+		moved[TCP_OUTBOUND] = sent - c->bytes[TCP_OUTBOUND];
 	if (!t || !group || (!moved[TCP_INBOUND] && !moved[TCP_OUTBOUND]))
 		return;
 	__sync_fetch_and_add(&t->bytes[TCP_INBOUND], moved[TCP_INBOUND]);
