@@ -50,7 +50,9 @@ static const struct kind kinds[] = {
      .size = sizeof(struct tcp_port),
      .counters = offsetof(struct tcp_port, rtt),
      .bytes = offsetof(struct tcp_port, queue_sweep) - offsetof(struct tcp_port, rtt),
+     .first = TCP_DIRECTIONS,
      .slots = TCP_PORTS,
+     .other = port_other,
      .wanted = port_wanted},
     {.array = "disk_devices",
      .ids = "disk_ids",
@@ -58,7 +60,9 @@ static const struct kind kinds[] = {
      .size = sizeof(struct disk_device),
      .counters = offsetof(struct disk_device, no_issue_time),
      .bytes = sizeof(struct disk_device) - offsetof(struct disk_device, no_issue_time),
+     .first = 1,
      .slots = DISK_DEVICES,
+     .other = device_other,
      .wanted = device_wanted},
 };
 
