@@ -1,0 +1,158 @@
+#include "probes_private.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "maps.h"
+#include "probe_adapt.h"
+
+int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
+{
+	struct bpf_map *map, *other;
+	int err;
+
+	bpf_object__for_each_map (map, o) {
+		const char *name = bpf_map__name(map);
+
+		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus") ||
+		    !strcmp(name, "cgroup_cpus"))
+			bpf_map__set_max_entries(map, p->cpus);
+		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH && probe_hashes_allocate_safely(btf))
+			bpf_map__set_map_flags(map, BPF_F_NO_PREALLOC);
+		if (!strcmp(name, "tcp_connections"))
+			bpf_map__set_max_entries(map, p->connections);
+		for (int i = 0; i < PROBES; i++) {
+			if (!p->probe[i].loaded || bpf_map__is_internal(map))
+				continue;
+			other = bpf_object__find_map_by_name(p->probe[i].object, name);
+			if (!other)
+				continue;
+			err = bpf_map__reuse_fd(map, bpf_map__fd(other));
+			if (err)
+				return err;
+			break;
+		}
+	}
+	return 0;
+}
+
+static uint64_t map_bytes(int fd)
+{
+	char path[64], line[128];
+	unsigned long long bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	fclose(f);
+	return bytes;
+}
+
+void probes_list_maps(struct probes *p, int index)
+{
+	struct shared *s = p->shared;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, p->probe[index].object) {
+		const char *name = bpf_map__name(map);
+		uint32_t i;
+
+		for (i = 0; i < s->maps_n && strcmp(s->map[i].name, name) != 0; i++)
+			;
+		if (i < s->maps_n || i >= SHARED_MAPS || bpf_map__fd(map) < 0)
+			continue; /* shared with an earlier object */
+		snprintf(s->map[i].name, sizeof(s->map[i].name), "%s", name);
+		s->map[i].probe = index;
+		s->map[i].bytes = map_bytes(bpf_map__fd(map));
+		s->maps_n++;
+	}
+}
+
+static void *map_array(struct probes *p, int index, const char *name, size_t bytes, int protection)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->probe[index].object, name);
+	void *mem;
+
+	if (!map)
+		return NULL;
+	mem = mmap(NULL, bytes, protection, MAP_SHARED, bpf_map__fd(map), 0);
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+/* The first loaded object that has a map of this name; -1: none. */
+static int object_of_map(const struct probes *p, const char *name)
+{
+	for (int i = 0; i < PROBES; i++)
+		if (p->probe[i].loaded && bpf_object__find_map_by_name(p->probe[i].object, name))
+			return i;
+	return -1;
+}
+
+void *probes_map(struct probes *p, const char *name, size_t bytes)
+{
+	int i = object_of_map(p, name);
+
+	return i < 0 ? NULL : map_array(p, i, name, bytes, PROT_READ | PROT_WRITE);
+}
+
+void probes_unmap(void *array, size_t bytes)
+{
+	munmap(array, bytes);
+}
+
+int probes_map_fd(const struct probes *p, const char *name)
+{
+	int i = object_of_map(p, name);
+
+	return i < 0 ? -1 : bpf_map__fd(bpf_object__find_map_by_name(p->probe[i].object, name));
+}
+
+void probes_map_own(struct probes *p)
+{
+	if (p->probe[TCP].loaded)
+		p->maps.tcp_totals = map_array(p, TCP, "tcp_totals", sizeof(struct tcp_totals),
+					       PROT_READ | PROT_WRITE);
+}
+
+const struct probe_maps *probes_map_all(struct probes *p)
+{
+	struct probe_maps *m = &p->maps;
+
+	m->cgroup_cpus = probes_map(p, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu));
+	m->cgroup_ids_fd = probes_map_fd(p, "cgroup_ids");
+	m->cgroup_misses_fd = probes_map_fd(p, "cgroup_misses");
+
+	if (p->probe[SCHED].loaded)
+		m->sched_cpus = map_array(p, SCHED, "sched_cpus",
+					  p->cpus * sizeof(struct sched_cpu), PROT_READ);
+	if (p->probe[SYSCALL].loaded)
+		m->syscall_cpus = map_array(p, SYSCALL, "syscall_cpus",
+					    p->cpus * sizeof(struct syscall_cpu), PROT_READ);
+	if (p->probe[DISK].loaded)
+		m->disk_devices = map_array(p, DISK, "disk_devices",
+					    DISK_DEVICES * sizeof(struct disk_device), PROT_READ);
+	if (p->probe[TCP].loaded)
+		m->tcp_ports =
+		    map_array(p, TCP, "tcp_ports", TCP_PORTS * sizeof(struct tcp_port), PROT_READ);
+	if (m->tcp_totals) /* its sweep counters are the keeper's to write */
+		mprotect(m->tcp_totals, sizeof(struct tcp_totals), PROT_READ);
+	return m;
+}
+
+const struct probe_maps *probes_maps(const struct probes *p)
+{
+	return &p->maps;
+}
+
+int probes_any_map_fd(const struct probes *p)
+{
+	for (int i = 0; i < PROBES; i++)
+		if (p->probe[i].loaded)
+			return bpf_map__fd(bpf_object__next_map(p->probe[i].object, NULL));
+	return -1;
+}

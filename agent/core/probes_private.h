@@ -1,0 +1,49 @@
+/* probes_private.h - what probes.c (programs) and probes_maps.c (maps) share. */
+#ifndef TRIMTAB_PROBES_PRIVATE_H
+#define TRIMTAB_PROBES_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include "probes.h"
+
+#define PROGRAMS_MAX 16
+
+enum { SCHED, SYSCALL, DISK, TCP, PROBES };
+
+struct program {
+	struct bpf_program *bpf;
+	struct bpf_link *link;
+	uint32_t shared; /* index in shared->prog */
+	bool always;	 /* attached for as long as the probe is on */
+};
+
+struct probe {
+	struct bpf_object_skeleton *skeleton;
+	struct bpf_object *object;
+	struct program program[PROGRAMS_MAX];
+	size_t programs_n;
+	bool loaded;
+};
+
+struct probes {
+	struct shared *shared;
+	struct probe probe[PROBES];
+	struct probe_maps maps;
+	struct syscall_bpf *syscall;
+	struct sched_bpf *sched;
+	struct disk_bpf *disk;
+	struct tcp_bpf *tcp;
+	uint32_t cpus;
+	uint32_t connections;
+};
+
+/* Sizes an object's maps, and shares those that an earlier object has under the same name. */
+int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf);
+/* Puts the maps of a loaded probe into shared memory's list, with the memory they take. */
+void probes_list_maps(struct probes *p, int index);
+/* Maps what the keeper itself needs. */
+void probes_map_own(struct probes *p);
+
+#endif
