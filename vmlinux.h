@@ -106,6 +106,7 @@ struct request___old { /* before 5.17 */
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags; /* bits of enum sock_flags */
 	__u16 skc_num;	 /* local port */
 	__be16 skc_dport; /* remote port, network order */
 };
@@ -124,7 +125,6 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	int sk_err;
-	unsigned long sk_flags;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;

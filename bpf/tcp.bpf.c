@@ -17,9 +17,17 @@ char LICENSE[] SEC("license") = "GPL";
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
 #define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
+#define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
+#define TCP_CLOSING 11
+#define FIN_SENT                                                                                   \
+	(1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | 1u << TCP_TIME_WAIT | 1u << TCP_LAST_ACK |    \
+	 1u << TCP_CLOSING)
+#define SOCK_DONE 1 /* bit of skc_flags: the other side's FIN has come */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -60,10 +68,28 @@ static __noinline struct cgroup_counters *group_of(struct sock *sk)
 	return cgroup_counters(groups, slot);
 }
 
-/* Adds what a connection moved since it was last looked at. */
-static __always_inline void add_bytes(struct sock *sk, struct connection *c, __u64 received,
-				      __u64 sent)
+/* The kernel counts a FIN as a byte, as sequence numbers do. */
+static __always_inline __u64 payload_received(struct tcp_sock *tp)
 {
+	struct sock *sk = (void *)tp;
+
+	return BPF_CORE_READ(tp, bytes_received) -
+	       (BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1);
+}
+
+static __always_inline __u64 payload_acked(struct tcp_sock *tp, __u32 state)
+{
+	__u64 acked = BPF_CORE_READ(tp, bytes_acked);
+	bool all = BPF_CORE_READ(tp, snd_una) == BPF_CORE_READ(tp, write_seq);
+
+	return acked - (acked && all && FIN_SENT >> (state & 31) & 1);
+}
+
+/* Adds what a connection moved since it was last looked at. */
+static __always_inline void add_bytes(struct connection *c, struct tcp_sock *tp, __u32 state)
+{
+	__u64 received = payload_received(tp), sent = payload_acked(tp, state);
+	struct sock *sk = (void *)tp;
 	__u64 moved[TCP_DIRECTIONS] = {};
 	struct cgroup_counters *group = group_of(sk);
 	struct tcp_totals *t = totals();
@@ -109,6 +135,8 @@ static __always_inline void connected(struct sock *sk, __u64 key, __u64 now)
 	if (!p)
 		return;
 	__sync_fetch_and_add(&p->opened, 1);
+	if (c)
+		c->bytes[TCP_OUTBOUND] = 1; /* the SYN, which the kernel counts as a byte */
 	if (c && c->start_ns) {
 		hist_add_atomic(&p->connect, now - c->start_ns);
 		c->start_ns = 0;
@@ -152,8 +180,7 @@ static __always_inline void ended(struct sock *sk, __u64 key, int old_state)
 	} else if (old_state != TCP_CLOSE) {
 		c = bpf_map_lookup_elem(&tcp_connections, &key);
 		add_rtt(port_of(&sk->__sk_common), BPF_CORE_READ(tp, srtt_us));
-		add_bytes(sk, c ?: &none, BPF_CORE_READ(tp, bytes_received),
-			  BPF_CORE_READ(tp, bytes_acked));
+		add_bytes(c ?: &none, tp, old_state);
 	}
 	bpf_map_delete_elem(&tcp_connections, &key);
 }
@@ -183,13 +210,24 @@ int BPF_PROG(tcp_state, struct sock *sk, int old_state, int new_state)
 	return 0;
 }
 
+/* A buffer may hold many segments; the kernel's own count is of segments too. */
+static __always_inline __u32 segments(struct sk_buff *skb)
+{
+	struct tcp_skb_cb *cb = (void *)skb->cb;
+	__u32 n = 0;
+
+	if (bpf_core_field_exists(cb->tcp_gso_segs))
+		n = BPF_CORE_READ(cb, tcp_gso_segs);
+	return n ?: 1;
+}
+
 SEC("tp_btf/tcp_retransmit_skb")
-int BPF_PROG(tcp_retransmit, struct sock *sk)
+int BPF_PROG(tcp_retransmit, struct sock *sk, struct sk_buff *skb)
 {
 	struct tcp_port *p = port_of(&sk->__sk_common);
 
 	if (p)
-		__sync_fetch_and_add(&p->retransmits, 1);
+		__sync_fetch_and_add(&p->retransmits, segments(skb));
 	return 0;
 }
 
@@ -270,19 +308,20 @@ static __always_inline void sweep_listener(struct sock *sk, struct tcp_totals *t
 	listener_drops(sk, p, sk->sk_drops.counter, tcp_first_sweep);
 }
 
-static __always_inline void sweep_connection(struct tcp_sock *tp)
+static __always_inline void sweep_connection(struct tcp_sock *tp, __u32 state)
 {
 	__u64 key = (__u64)tp;
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct connection *c = bpf_map_lookup_elem(&tcp_connections, &key);
 
 	if (!c && tcp_first_sweep) {
-		struct connection base = {.bytes = {tp->bytes_received, tp->bytes_acked}};
+		struct connection base = {
+		    .bytes = {payload_received(tp), payload_acked(tp, state)}};
 
 		bpf_map_update_elem(&tcp_connections, &key, &base, BPF_NOEXIST);
 	}
 	if (c)
-		add_bytes(sk, c, tp->bytes_received, tp->bytes_acked);
+		add_bytes(c, tp, state);
 	add_rtt(port_of(&sk->__sk_common), tp->srtt_us);
 }
 
@@ -305,6 +344,6 @@ int tcp_sweep(struct bpf_iter__tcp *ctx)
 	if (state == TCP_LISTEN)
 		sweep_listener(&tp->inet_conn.icsk_inet.sk, t);
 	else if (state != TCP_CLOSE && state != TCP_SYN_SENT)
-		sweep_connection(tp);
+		sweep_connection(tp, state);
 	return 0;
 }
