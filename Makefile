@@ -27,7 +27,7 @@ SRC := $(wildcard agent/*.c agent/*/*.c)
 OBJ := $(SRC:agent/%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/serve/embed.o
 LIB_OBJ := $(filter-out $(BUILD)/obj/main.o,$(OBJ))
 
-.PHONY: all run test check bench matrix fuzz format clean help tests docs
+.PHONY: FORCE all run test check bench matrix fuzz format clean help tests docs
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -55,10 +55,25 @@ $(BUILD)/obj/%.o: agent/%.c | $(SKELS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/obj/serve/embed.o: agent/serve/embed.S agent/serve/openapi.json \
-		$(addprefix dashboards/web/,index.html app.js app.css)
+# the page: every file of dashboards/web, as it is and packed; adding one needs no other edit
+
+WEB := $(sort $(wildcard dashboards/web/*.html dashboards/web/*.js dashboards/web/*.css))
+WEB_GZ := $(WEB:dashboards/web/%=$(BUILD)/gen/gz/%.gz)
+
+$(BUILD)/gen/gz/%.gz: dashboards/web/%
 	@mkdir -p $(@D)
-	$(CC) -c $< -o $@
+	gzip -9nc $< > $@
+
+# written anew when a file was added, removed or changed, and only then
+$(BUILD)/gen/web.inc: FORCE
+	@mkdir -p $(@D)
+	@for f in $(WEB); do \
+		echo "	web \"$${f##*/}\", \"$$(sha256sum < $$f | cut -c 1-16)\""; done > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BUILD)/obj/serve/embed.o: agent/serve/embed.S agent/serve/openapi.json $(BUILD)/gen/web.inc $(WEB_GZ)
+	@mkdir -p $(@D)
+	$(CC) -Wa,-I,$(BUILD)/gen -c $< -o $@
 
 # --- tests; each tests/unit/NAME_test.c and tests/kernel/NAME_test.c is a cmocka program
 

@@ -1,5 +1,4 @@
 /* accept.c - see accept.h for the contract. */
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -164,4 +163,28 @@ enum exposition accept_choose(const char *accept)
 const char *accept_content_type(enum exposition e)
 {
 	return offers[e].content_type;
+}
+
+bool accept_gzip(const char *accept_encoding)
+{
+	struct span rest = {accept_encoding,
+			    accept_encoding ? strnlen(accept_encoding, ACCEPT_MAX_BYTES) : 0};
+	bool any = false;
+
+	while (rest.n) {
+		struct span params = take(&rest, ','), coding = take(&params, ';');
+		int q = 1000;
+
+		while (params.n) {
+			struct span value = take(&params, ';'), name = take(&value, '=');
+
+			if (is(name, "q"))
+				q = parse_q(trim(value));
+		}
+		if (is(coding, "gzip") || is(coding, "x-gzip"))
+			return q > 0;
+		if (is(coding, "*"))
+			any = q > 0;
+	}
+	return any;
 }

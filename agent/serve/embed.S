@@ -1,18 +1,35 @@
-/* embed.S - the files that the program serves as they are. Paths are from the top of the tree. */
-	.macro	embed name, path
-	.globl	\name
-	.globl	\name\()_end
+/* embed.S - the files that the program serves as they are. Paths are from the top of the tree.
+ *
+ * web.inc is made by the Makefile: a line `web NAME, TAG` for each file of dashboards/web. embed.h has
+ * the layout of the table.
+ */
+	/* a file's bytes, between the local labels \from and \end */
+	.macro	bytes from, end, path
 	.balign	16
-\name:
-	.incbin	"\path"
-\name\()_end:
-	.byte	0
+\from:	.incbin	"\path"
+\end:	.byte	0
 	.endm
 
+	.macro	web name, tag
+	.pushsection .rodata
+	bytes	1, 2, "dashboards/web/\name"
+	bytes	3, 4, "gz/\name\().gz"
+5:	.asciz	"\name"
+6:	.asciz	"\tag"
+	.popsection
+	.quad	5b, 6b, 1b, 2b, 3b, 4b
+	.endm
+
+	.section .data.rel.ro, "aw", @progbits
+	.balign	8
+	.globl	embed_web, embed_web_end
+embed_web:
+	.include "web.inc"
+embed_web_end:
+	.quad	0
+
 	.section .rodata
-	embed	embed_index, "dashboards/web/index.html"
-	embed	embed_script, "dashboards/web/app.js"
-	embed	embed_style, "dashboards/web/app.css"
-	embed	embed_openapi, "agent/serve/openapi.json"
+	.globl	embed_openapi
+	bytes	embed_openapi, 1, "agent/serve/openapi.json"
 
 	.section .note.GNU-stack, "", @progbits

@@ -121,7 +121,7 @@ int http_error(struct http_request *q, int status, const char *format, ...)
 	va_end(args);
 	buffer_clear(&q->out);
 	q->fixed = NULL;
-	q->etag = NULL;
+	q->etag = q->vary = q->encoding = NULL;
 	q->content_type = "application/json";
 	buffer_puts(&q->out, "{\"error\":{\"code\":\"");
 	buffer_puts(&q->out, error_code(status));
@@ -244,6 +244,8 @@ static void add_headers(struct http_request *q, struct MHD_Response *r, int stat
 	    {"X-Content-Type-Options", "nosniff", true},
 	    {MHD_HTTP_HEADER_CACHE_CONTROL, q->etag ? "no-cache" : "no-store", true},
 	    {MHD_HTTP_HEADER_ETAG, q->etag, q->etag},
+	    {MHD_HTTP_HEADER_VARY, q->vary, q->vary},
+	    {MHD_HTTP_HEADER_CONTENT_ENCODING, q->encoding, q->encoding},
 	    {MHD_HTTP_HEADER_ALLOW, allow, status == MHD_HTTP_METHOD_NOT_ALLOWED},
 	    {MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"trimtab\"",
 	     status == MHD_HTTP_UNAUTHORIZED},
@@ -337,8 +339,10 @@ enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const 
 				    HTTP_BODY_MAX_BYTES);
 	else if (q->body.failed)
 		status = http_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
-	else
+	else {
+		q->url = url;
 		status = q->route->handle(q);
+	}
 	return reply(q, status, allow);
 }
 

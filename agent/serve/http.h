@@ -26,11 +26,14 @@ struct route;
 struct http_request {
 	struct agent *agent;
 	const struct route *route; /* NULL: none fits */
+	const char *url;	   /* its path, until the handler returns */
 	const struct api_edges *edges;
 	struct buffer out;	  /* the answer's body */
 	struct buffer body;	  /* the request's */
 	const char *content_type; /* of the answer; application/json at first */
 	const char *etag;	  /* NULL: the answer is not to be cached */
+	const char *vary;	  /* the request header that chose the answer's form; NULL: none */
+	const char *encoding;	  /* of `fixed`; NULL: none */
 	const void *fixed;	  /* sent instead of `out`; lives as long as the program */
 	size_t fixed_bytes;
 	/* private */

@@ -26,11 +26,12 @@ static void add_param(cJSON *list, const struct route *r, size_t i)
 {
 	cJSON *param = cJSON_CreateObject(), *schema;
 	bool integer = strcmp(r->param[i].type, "integer") == 0;
+	bool in_path = strchr(r->path, '{');
 
 	cJSON_AddItemToArray(list, param);
 	cJSON_AddStringToObject(param, "name", r->param[i].name);
-	cJSON_AddStringToObject(param, "in", "query");
-	cJSON_AddBoolToObject(param, "required", strcmp(r->method, "POST") == 0);
+	cJSON_AddStringToObject(param, "in", in_path ? "path" : "query");
+	cJSON_AddBoolToObject(param, "required", in_path || strcmp(r->method, "POST") == 0);
 	cJSON_AddStringToObject(param, "description", r->param[i].about);
 	schema = cJSON_AddObjectToObject(param, "schema");
 	cJSON_AddStringToObject(schema, "type", r->param[i].type);

@@ -19,20 +19,14 @@ const struct route routes[] = {
      .status = 200,
      .summary = "The live page.",
      .types = {"text/html"}},
-    {.path = "/app.js",
+    {.path = ROUTES_FILE,
      .method = "GET",
      .access = ROUTE_OPEN,
      .handle = page_get,
      .status = 200,
-     .summary = "The page's program.",
-     .types = {"text/javascript"}},
-    {.path = "/app.css",
-     .method = "GET",
-     .access = ROUTE_OPEN,
-     .handle = page_get,
-     .status = 200,
-     .summary = "The page's style.",
-     .types = {"text/css"}},
+     .summary = "What the live page loads.",
+     .types = {"text/javascript", "text/css", "text/html"},
+     .param = {{.name = "file", .about = "Its name.", .type = "string"}}},
     {.path = "/metrics",
      .method = "GET",
      .access = ROUTE_READ,
@@ -119,6 +113,13 @@ const struct route routes[] = {
 };
 const size_t routes_n = sizeof(routes) / sizeof(routes[0]);
 
+static bool fits(const struct route *r, const char *path)
+{
+	if (strcmp(r->path, ROUTES_FILE) == 0)
+		return path[0] == '/' && page_has(path + 1);
+	return strcmp(path, r->path) == 0;
+}
+
 const struct route *routes_find(const char *path, const char *method,
 				char ret_allow[ROUTES_ALLOW_MAX])
 {
@@ -129,7 +130,7 @@ const struct route *routes_find(const char *path, const char *method,
 	for (size_t i = 0; i < routes_n; i++) {
 		const struct route *r = &routes[i];
 
-		if (strcmp(path, r->path) != 0)
+		if (!fits(r, path))
 			continue;
 		if (strcmp(head ? "GET" : method, r->method) == 0)
 			return r;

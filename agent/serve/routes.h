@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #define ROUTE_PARAMS_MAX 6
+#define ROUTES_FILE "/{file}" /* any file of the page */
 
 struct http_request;
 
@@ -18,7 +19,8 @@ enum route_access {
 };
 
 struct route {
-	const char *path, *method; /* exact; HEAD goes where GET goes */
+	/* The path is exact but for ROUTES_FILE; HEAD goes where GET goes. */
+	const char *path, *method;
 	enum route_access access;
 	int (*handle)(struct http_request *q);
 	int status; /* of success */

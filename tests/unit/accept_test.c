@@ -134,10 +134,41 @@ static void knows_local_hosts(void **state)
 			fail_msg("%s", other[i]);
 }
 
+static void knows_who_takes_gzip(void **state)
+{
+	static const struct {
+		const char *header;
+		bool takes;
+	} cases[] = {
+	    {NULL, false},
+	    {"", false},
+	    {"gzip", true},
+	    {"GZip", true},
+	    {"x-gzip", true},
+	    {"br, deflate ,gzip;q=0.001", true},
+	    {"gzip;q=0", false},
+	    {"gzip ; Q=0.000, *", false},
+	    {"*", true},
+	    {"*;q=0", false},
+	    {"*;q=0, gzip", true},
+	    {"identity", false},
+	    {"br", false},
+	    {"gzipped", false},
+	    {"not-gzip, \"gzip\"", false},
+	    {",,;q=,gzip;", true},
+	    {"deflate;q=1;gzip", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (accept_gzip(cases[i].header) != cases[i].takes)
+			fail_msg("%s", cases[i].header ? cases[i].header : "no header");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(chooses_a_format),
+	    cmocka_unit_test(knows_who_takes_gzip),
 	    cmocka_unit_test(parses_addresses),
 	    cmocka_unit_test(knows_local_hosts),
 	};

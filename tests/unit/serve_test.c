@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "core/agent.h"
+#include "serve/embed.h"
 #include "serve/routes.h"
 #include "serve/serve.h"
 
@@ -336,27 +337,68 @@ static void bounds_the_body(void **state)
 	stop(f);
 }
 
+/* The answer's tag as a request header; lives until the next call. */
+static const char *same_tag(struct fixture *f)
+{
+	static char header[128];
+	const char *at = strstr(f->answer, "ETag: \"");
+
+	assert_non_null(at);
+	snprintf(header, sizeof(header), "If-None-Match: %.*s\r\n", (int)strcspn(at + 6, "\r\n"),
+		 at + 6);
+	return header;
+}
+
 static void serves_the_page(void **state)
 {
 	struct fixture *f = start("127.0.0.1");
-	char etag[128];
-	const char *at;
 
 	assert_int_equal(request(f, "", "GET /"), 200);
 	assert_true(has(f, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
 	assert_true(has(f, "\r\nContent-Security-Policy: default-src 'self'"));
 	assert_true(has(f, "\r\nX-Content-Type-Options: nosniff\r\n"));
 	assert_non_null(strcasestr(f->body, "<!doctype html>"));
-	at = strstr(f->answer, "ETag: ");
-	assert_non_null(at);
-	snprintf(etag, sizeof(etag), "If-None-Match: %.18s\r\n", at + 6);
-	assert_int_equal(request(f, etag, "GET /"), 304);
+	assert_int_equal(request(f, same_tag(f), "GET /"), 304);
 	assert_string_equal(f->body, "");
-	assert_int_equal(request(f, etag, "GET /app.js"), 200);
+	assert_true(has(f, "\r\nVary: Accept-Encoding\r\n"));
+	assert_int_equal(request(f, same_tag(f), "GET /app.js"), 200);
 	assert_true(has(f, "\r\nContent-Type: text/javascript; charset=utf-8\r\n"));
 	assert_int_equal(request(f, "", "GET /app.css"), 200);
 	assert_int_equal(request(f, "", "HEAD /app.css"), 200);
 	assert_string_equal(f->body, "");
+	/* nothing else is a file */
+	for (const char *const wrong[] = {"/app", "//app.js", "/web/app.js", "/app.js/", "/App.js",
+					  "/{file}", "/../app.js", "/app.js.gz", NULL},
+			       *const *w = wrong;
+	     *w; w++)
+		assert_int_equal(request(f, "", "GET %s", *w), 404);
+	assert_int_equal(request(f, "Content-Length: 0\r\n", "POST /app.js"), 405);
+	stop(f);
+}
+
+static void serves_each_file_packed(void **state)
+{
+	struct fixture *f = start("127.0.0.1");
+	size_t n = 0;
+
+	for (const struct embed_file *e = embed_web; e < embed_web_end; e++, n++) {
+		size_t bytes = (size_t)(e->end - e->from), z = (size_t)(e->packed_end - e->packed);
+
+		assert_int_equal(request(f, "Accept-Encoding: gzip;q=0\r\n", "GET /%s", e->name),
+				 200);
+		assert_false(has(f, "Content-Encoding"));
+		assert_memory_equal(f->body, e->from, bytes);
+		assert_int_equal(request(f, same_tag(f), "GET /%s", e->name), 304);
+		assert_int_equal(request(f, "Accept-Encoding: gzip\r\n", "GET /%s", e->name), 200);
+		assert_true(has(f, "\r\nContent-Encoding: gzip\r\n"));
+		assert_true(has(f, "\r\nVary: Accept-Encoding\r\n"));
+		assert_false(has(f, "octet-stream"));
+		assert_memory_equal(f->body, e->packed, z);
+		assert_memory_equal(f->body, "\x1f\x8b", 2);
+		/* the packed form's tag stands for that form alone */
+		assert_int_equal(request(f, same_tag(f), "GET /%s", e->name), 200);
+	}
+	assert_true(n >= 3);
 	stop(f);
 }
 
@@ -539,6 +581,12 @@ static void describes_each_route(void **state)
 		assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(operation, "security")) > 0,
 				 r->access != ROUTE_OPEN);
 	}
+	operation =
+	    cJSON_GetObjectItem(cJSON_GetObjectItemCaseSensitive(paths, ROUTES_FILE), "get");
+	operation = cJSON_GetArrayItem(cJSON_GetObjectItem(operation, "parameters"), 0);
+	assert_string_equal(cJSON_GetObjectItem(operation, "name")->valuestring, "file");
+	assert_string_equal(cJSON_GetObjectItem(operation, "in")->valuestring, "path");
+	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(operation, "required")));
 	check_references(json, json);
 	cJSON_Delete(json);
 	stop(f);
@@ -647,6 +695,7 @@ int main(void)
 	    cmocka_unit_test(asks_others_for_the_token),
 	    cmocka_unit_test(bounds_the_body),
 	    cmocka_unit_test(serves_the_page),
+	    cmocka_unit_test(serves_each_file_packed),
 	    cmocka_unit_test(serves_each_format),
 	    cmocka_unit_test(answers_metrics),
 	    cmocka_unit_test(answers_metrics_otherwise),
