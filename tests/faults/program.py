@@ -104,6 +104,7 @@ class Program:
         self.url = None
         self.agents = set()
         case.undo(self.kill)
+        case.programs.append(self)
 
     def _read(self):
         for line in self.process.stderr:
@@ -224,10 +225,15 @@ class Program:
             return False
 
     def kill(self):
+        """Ends what still runs, first as it should be ended: a sanitizer looks for leaks then."""
         if self.process.poll() is None:
             self.agents.update(children(self.pid))
-            self.process.kill()
-            self.process.wait()
+            self.process.terminate()
+            try:
+                self.process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         for pid in self.agents:
             if self.is_own(pid):
                 os.kill(pid, signal.SIGKILL)
@@ -238,6 +244,7 @@ class Case:
         self.dir = os.path.join(base, name)
         os.mkdir(self.dir, 0o755)
         self.undos = []
+        self.programs = []
 
     def undo(self, function):
         self.undos.append(function)
@@ -278,6 +285,11 @@ class Case:
     def close(self):
         for function in reversed(self.undos):
             function()
+        for program in self.programs:
+            program.reader.join(DEADLINE_S)
+            if re.search(r"Sanitizer|runtime error:", program.log()):
+                return program.log()
+        return None
 
 
 def in_mounts(script, *more):
@@ -329,8 +341,10 @@ def main(tests):
             reason = str(e) if isinstance(e, AssertionError) and str(e) else traceback.format_exc()
             first, *rest = reason.splitlines() or [repr(e)]
             result = "\n".join([f"not ok {name} {first}", *(f"# {line}" for line in rest)])
-        finally:
-            case.close()
+        complaint = case.close()
+        if complaint:
+            failed += result.startswith("ok")
+            result = f"not ok {name} a sanitizer complains\n" + complaint
         print(result, f"# {time.monotonic() - started:.1f} s" if result.startswith("ok") else "", flush=True)
     shutil.rmtree(base, ignore_errors=True)
     return 1 if failed else 0
