@@ -13,6 +13,13 @@
 #include <unistd.h>
 #include "log.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#define CHECK_LEAKS() __lsan_do_leak_check() /* _exit() leaves it out */
+#else
+#define CHECK_LEAKS() ((void)0)
+#endif
+
 #define STOP_MS 1000
 
 void role_init(struct role_process *r, struct shared_role *shared, const char *name,
@@ -30,7 +37,7 @@ void role_init(struct role_process *r, struct shared_role *shared, const char *n
 
 int role_start(struct role_process *r, uint64_t now)
 {
-	int fds[2];
+	int fds[2], status;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
@@ -43,7 +50,9 @@ int role_start(struct role_process *r, uint64_t now)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		_exit(r->main(r->arg, fds[1]));
+		status = r->main(r->arg, fds[1]);
+		CHECK_LEAKS();
+		_exit(status);
 	}
 	close(fds[1]);
 	r->fd = fds[0];
