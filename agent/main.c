@@ -51,7 +51,8 @@ static int command_run(const struct arguments *args, int argc, char **argv)
 		return fprintf(stderr, "trimtab run: unexpected \"%s\"\n", argv[0]), EXIT_USAGE;
 	if (config_load(args->config, environ, &config, err, sizeof(err)))
 		return fail(err);
-	if ((args->listen && config_set(config, "serve", "listen", args->listen, err, sizeof(err))) ||
+	if ((args->listen &&
+	     config_set(config, "serve", "listen", args->listen, err, sizeof(err))) ||
 	    (args->state_dir &&
 	     config_set(config, "agent", "state_dir", args->state_dir, err, sizeof(err)))) {
 		config_free(config);
@@ -108,18 +109,16 @@ static const struct {
 	const char *name;
 	int (*run)(const struct arguments *args, int argc, char **argv);
 } commands[] = {
-	{"run", command_run},	{"check", command_check},     {"modules", command_modules},
-	{"docs", command_docs}, {"version", command_version}, {"help", command_help},
+    {"run", command_run},   {"check", command_check},	  {"modules", command_modules},
+    {"docs", command_docs}, {"version", command_version}, {"help", command_help},
 };
 
 static int parse(int argc, char **argv, struct arguments *ret)
 {
-	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-						{"listen", required_argument, NULL, 'l'},
-						{"state-dir", required_argument, NULL, 's'},
-						{"help", no_argument, NULL, 'h'},
-						{"version", no_argument, NULL, 'v'},
-						{}};
+	static const struct option options[] = {
+	    {"config", required_argument, NULL, 'c'},	 {"listen", required_argument, NULL, 'l'},
+	    {"state-dir", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},	 {}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {

@@ -1,13 +1,13 @@
 /* syscall.bpf.c - every syscall exactly: count, duration, errors, while observation is switched on.
  *
- * The keeper attaches both programs for as long as it observes (all the time in exact mode, randomly
- * placed windows otherwise) and opens the window by control.open_since_ns, so that a window's ends
- * are sharp whatever attaching takes. A call is observed if its entry and its return are seen in
- * the same window.
+ * The keeper attaches both programs for as long as it observes (all the time in exact mode,
+ * randomly placed windows otherwise) and opens the window by control.open_since_ns, so that a
+ * window's ends are sharp whatever attaching takes. A call is observed if its entry and its return
+ * are seen in the same window.
  *
- * The start time is kept in an array indexed by the address of the task's kernel stack and checked by
- * it; when two tasks in a syscall share a place (their stacks are a multiple of 2 GiB apart), the
- * second one uses a hash.
+ * The start time is kept in an array indexed by the address of the task's kernel stack and checked
+ * by it; when two tasks in a syscall share a place (their stacks are a multiple of 2 GiB apart),
+ * the second one uses a hash.
  */
 #include "tcp.bpf.h"
 
@@ -123,8 +123,8 @@ static __always_inline void count_error(struct syscall_slot *slot, __u32 key, lo
 	slot->errors[error]++;
 }
 
-/* A return whose entry was not seen. It is counted, so that returns per observed second are the rate
- * of calls however long they take; but a new task's first return is no call of its own. */
+/* A return whose entry was not seen. It is counted, so that returns per observed second are the
+ * rate of calls however long they take; but a new task's first return is no call of its own. */
 static __always_inline int late(struct syscall_cpu *c, struct pt_regs *regs, long ret)
 {
 	long nr = regs->orig_ax;

@@ -33,14 +33,8 @@ struct hist {
 /* The eight edges of an octave as 64-bit mantissas, floor(2^63 * 2^((j + x) / 8)) where x is the
  * fraction of 8 log2(10^9): each power of two of nanoseconds holds the same eight cuts. */
 static const __u64 hist_cuts[8] = {
-	0x81ffa7a9549ca6e3ULL,
-	0x8dc3b8960164a7d9ULL,
-	0x9a9867054d512391ULL,
-	0xa8965f74bf065071ULL,
-	0xb7d88a12d0dd9ea0ULL,
-	0xc87c3e7d03cdbec3ULL,
-	0xdaa17c2cd19555dbULL,
-	0xee6b280000000000ULL,
+    0x81ffa7a9549ca6e3ULL, 0x8dc3b8960164a7d9ULL, 0x9a9867054d512391ULL, 0xa8965f74bf065071ULL,
+    0xb7d88a12d0dd9ea0ULL, 0xc87c3e7d03cdbec3ULL, 0xdaa17c2cd19555dbULL, 0xee6b280000000000ULL,
 };
 
 /* ns: any; returns 0 .. HIST_SLOTS - 1 */

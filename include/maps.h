@@ -9,26 +9,28 @@
 
 #include "hist.h"
 
-/* --- syscall numbers to slots, leased in the order of first use, by each CPU for itself ----------- */
+/* --- syscall numbers to slots, leased in the order of first use, by each CPU for itself
+ * ----------- */
 
-#define SYSCALL_NRS 512	   /* a key is the number + 1; 0 is "other": 32-bit programs, unknown ones */
-#define SYSCALL_SLOTS 160  /* different syscalls told apart on one CPU; the rest is "other" */
+#define SYSCALL_NRS 512	  /* a key is the number + 1; 0 is "other": 32-bit programs, unknown ones */
+#define SYSCALL_SLOTS 160 /* different syscalls told apart on one CPU; the rest is "other" */
 #define SYSCALL_NR_FUTEX 202
 #define SYSCALL_NR_FUTEX_WAIT 455 /* futex(2) with a waiting operation is filed under it */
 
 struct syscall_leases {
-	__u32 used;		   /* slots in use; slot 0 is "other" */
+	__u32 used;		    /* slots in use; slot 0 is "other" */
 	__u16 slot_of[SYSCALL_NRS]; /* by key; 0: none */
 	__u16 key_of[SYSCALL_SLOTS];
 };
 
-/* --- syscall.bpf.c ------------------------------------------------------------------------------ */
+/* --- syscall.bpf.c ------------------------------------------------------------------------------
+ */
 
 #define SYSCALL_ERRNOS 134 /* errno 1 .. 133; 0 holds the kernel's internal ones (restarts) */
 
 struct syscall_slot {
 	struct hist duration; /* calls whose entry and return fell into one window */
-	__u64 late; /* other returns: the call began before the window or the start */
+	__u64 late;	      /* other returns: the call began before the window or the start */
 	__u64 errors[SYSCALL_ERRNOS];
 };
 
@@ -42,20 +44,23 @@ struct syscall_control {
 	__u64 open_since_ns; /* observe calls that begin from then on; 0: do not */
 };
 
-/* --- sched.bpf.c -------------------------------------------------------------------------------- */
+/* --- sched.bpf.c --------------------------------------------------------------------------------
+ */
 
 struct sched_cpu {
 	struct syscall_leases leases;
 	__u64 voluntary;   /* context switches away from a task that blocked */
 	__u64 involuntary; /* ... from one that could have run on */
-	__u64 unmatched;   /* switches to a task whose wake-up was not seen (begun before the start) */
-	__u64 no_room;	   /* stamps that found no place */
-	struct hist wait;  /* runnable to running */
-	struct hist uninterruptible; /* blocked in D state, until the wake-up */
+	__u64
+	    unmatched; /* switches to a task whose wake-up was not seen (begun before the start) */
+	__u64 no_room; /* stamps that found no place */
+	struct hist wait;		    /* runnable to running */
+	struct hist uninterruptible;	    /* blocked in D state, until the wake-up */
 	struct hist blocked[SYSCALL_SLOTS]; /* blocked inside a syscall, until the wake-up */
 };
 
-/* --- disk.bpf.c: written by any CPU, with atomic additions ---------------------------------------- */
+/* --- disk.bpf.c: written by any CPU, with atomic additions
+ * ---------------------------------------- */
 
 #define DISK_DEVICES 64 /* slot 0 is "other" */
 
@@ -76,7 +81,8 @@ struct disk_device {
 	struct disk_op_stats op[DISK_OPS];
 };
 
-/* --- tcp.bpf.c: written by any CPU, with atomic additions ----------------------------------------- */
+/* --- tcp.bpf.c: written by any CPU, with atomic additions
+ * ----------------------------------------- */
 
 #define TCP_PORTS 128 /* slots 0 and 1 are "other" of each direction */
 #define TCP_STATES 13 /* as include/net/tcp_states.h numbers them */
@@ -92,7 +98,8 @@ struct tcp_port {
 	__u32 direction; /* enum tcp_direction */
 	struct hist rtt; /* smoothed RTT: of each open connection once a sweep, and at its end */
 	struct hist connect; /* outbound: SYN to ESTABLISHED */
-	struct hist accept;  /* inbound: ESTABLISHED to the return of accept(), as syscalls are observed */
+	struct hist
+	    accept; /* inbound: ESTABLISHED to the return of accept(), as syscalls are observed */
 	__u64 opened;
 	__u64 retransmits;
 	__u64 resets[TCP_DIRECTIONS]; /* segments received, sent */
@@ -103,25 +110,27 @@ struct tcp_port {
 };
 
 struct tcp_totals {
-	__u64 bytes[TCP_DIRECTIONS]; /* received, sent and acknowledged, by connections seen so far */
+	__u64
+	    bytes[TCP_DIRECTIONS]; /* received, sent and acknowledged, by connections seen so far */
 	__u64 drops[TCP_DROP_REASONS]; /* by enum skb_drop_reason; the last one holds all higher */
-	__u64 untracked;	       /* connections that found no room: counted only when they end */
+	__u64 untracked; /* connections that found no room: counted only when they end */
 	/* Connections by state: sweep number `sweep` counts into states[sweep & 1]; readers use
 	 * states[swept & 1], of the last sweep that is complete. Both are written by the keeper. */
 	__u32 sweep, swept;
 	__u32 states[2][TCP_STATES + 3];
 };
 
-/* --- cgroup.bpf.h ------------------------------------------------------------------------------- */
+/* --- cgroup.bpf.h -------------------------------------------------------------------------------
+ */
 
 #define CGROUP_SLOTS 128 /* slot 0 is "other" */
 #define CGROUP_MISSES 256
 #define CGROUP_REMEMBERED 64
 
 struct cgroup_counters {
-	__u64 wait_ns;	   /* runnable, waiting for a CPU */
+	__u64 wait_ns; /* runnable, waiting for a CPU */
 	__u64 waits;
-	__u64 io_ns;	   /* block I/O it issued: from issue to completion */
+	__u64 io_ns; /* block I/O it issued: from issue to completion */
 	__u64 ios;
 	__u64 io_bytes;
 	__u64 tcp_bytes[TCP_DIRECTIONS]; /* received, sent and acknowledged, by its sockets */

@@ -76,20 +76,21 @@ static void run_module(struct agent *a, struct module_slot *slot, uint64_t now)
 	slot->tick_ns += agent_now_ns() - now;
 	if (err) {
 		slot->errors++;
-		log_warn(slot->module->name, "tick: %s%s%s", strerror(-err), slot->reason[0] ? ": " : "",
-			 slot->reason);
+		log_warn(slot->module->name, "tick: %s%s%s", strerror(-err),
+			 slot->reason[0] ? ": " : "", slot->reason);
 	}
 }
 
 static uint64_t period_ns(const struct agent *a, const struct module *m)
 {
-	uint64_t ms = m->period_ms == MODULE_PERIOD_DEFAULT_MS ? a->config->agent.period_ms
-								 : m->period_ms;
+	uint64_t ms =
+	    m->period_ms == MODULE_PERIOD_DEFAULT_MS ? a->config->agent.period_ms : m->period_ms;
 
 	return ms * 1000000;
 }
 
-/* One timer for all: every module that is due within a tenth of the period runs in the same wake-up. */
+/* One timer for all: every module that is due within a tenth of the period runs in the same
+ * wake-up. */
 static void on_tick(uv_timer_t *timer)
 {
 	struct agent_role *r = timer->data;
@@ -101,7 +102,8 @@ static void on_tick(uv_timer_t *timer)
 		struct module_slot *slot = &a->slots[i];
 		uint64_t now = agent_now_ns();
 
-		if (slot->phase != MODULE_RUNNING || !slot->module->tick || now + slack < r->due_ns[i])
+		if (slot->phase != MODULE_RUNNING || !slot->module->tick ||
+		    now + slack < r->due_ns[i])
 			continue;
 		run_module(a, slot, now);
 		r->due_ns[i] = now + period_ns(a, slot->module);
@@ -113,7 +115,8 @@ static void on_terminate(uv_signal_t *handle, int signal)
 	uv_stop(handle->loop);
 }
 
-/* -EADDRINUSE and other failures of what the user asked for end the role; the rest only its module. */
+/* -EADDRINUSE and other failures of what the user asked for end the role; the rest only its module.
+ */
 static int init_module(struct agent *a, const struct module *m)
 {
 	struct module_slot *slot = &a->slots[a->slots_n++];

@@ -143,14 +143,16 @@ static int parse_enum(const struct config_option *o, const char *text, void *fie
 	return refuse(o, text, what, why);
 }
 
-static int (*const parsers[])(const struct config_option *o, const char *text, void *field, char *why) = {
+static int (*const parsers[])(const struct config_option *o, const char *text, void *field,
+			      char *why) = {
     [OPTION_STRING] = parse_string, [OPTION_BOOL] = parse_bool, [OPTION_UINT] = parse_uint,
     [OPTION_RATIO] = parse_ratio,   [OPTION_ENUM] = parse_enum,
 };
 
 /* --- a whole configuration */
 
-static int check_together(const struct config *c, const struct config_option **ret_option, char *why)
+static int check_together(const struct config *c, const struct config_option **ret_option,
+			  char *why)
 {
 	if (c->syscall.window_ms > c->syscall.period_ms) {
 		*ret_option = config_find("syscall", "window_ms");
@@ -176,8 +178,8 @@ static void *field_of(struct config *c, const struct config_option *o)
 }
 
 /* together: also check options against each other; c is as it was on failure */
-static int set_option(struct config *c, const struct config_option *o, const char *text, bool together,
-		      char *why)
+static int set_option(struct config *c, const struct config_option *o, const char *text,
+		      bool together, char *why)
 {
 	struct config next = *c;
 	const struct config_option *other;
@@ -230,8 +232,8 @@ static int set_texts(struct config *c, const char *file, const struct config_tex
 	return 0;
 }
 
-static int set_variable(void *ctx, const struct config_option *o, const char *name, const char *text,
-			char *err, size_t err_size)
+static int set_variable(void *ctx, const struct config_option *o, const char *name,
+			const char *text, char *err, size_t err_size)
 {
 	struct load *l = ctx;
 	char why[WHY_MAX];
@@ -393,8 +395,8 @@ int config_keep(struct config *next, const struct config *running, char *ret_wai
 		if ((o->reload && !running->fixed[i]) || same_value(o, field_of(next, o), old))
 			continue;
 		if (!running->fixed[i] && used < size)
-			used += snprintf(ret_waiting + used, size - used, "%s%s.%s", used ? ", " : "",
-					 o->section, o->key);
+			used += snprintf(ret_waiting + used, size - used, "%s%s.%s",
+					 used ? ", " : "", o->section, o->key);
 		if (copy_value(o, field_of(next, o), old))
 			return -ENOMEM;
 	}

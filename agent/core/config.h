@@ -90,8 +90,8 @@ void config_free(struct config *c);
 int config_set(struct config *c, const char *section, const char *key, const char *text, char *err,
 	       size_t err_size);
 /* For SIGHUP: gives `next`, just loaded, the running values of what only a restart changes, and of
- * what config_set() set. ret_waiting: the options that the file changed but a restart is needed for,
- * "a.b, c.d"; "" if none. 0 or -ENOMEM, and `next` is then of no use. */
+ * what config_set() set. ret_waiting: the options that the file changed but a restart is needed
+ * for, "a.b, c.d"; "" if none. 0 or -ENOMEM, and `next` is then of no use. */
 int config_keep(struct config *next, const struct config *running, char *ret_waiting, size_t size);
 /* Writes docs/configure.md's table. */
 void config_print_docs(FILE *out);

@@ -8,7 +8,8 @@
 #include "agent.h"
 #include "log.h"
 
-#define SMOOTHING 0.3 /* weight of the newest sample: one in ten windows of syscalls meets a sample */
+#define SMOOTHING                                                                                  \
+	0.3 /* weight of the newest sample: one in ten windows of syscalls meets a sample */
 
 void cost_init(struct cost *c, struct probes *p, struct shared *s, uint64_t now)
 {

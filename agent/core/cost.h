@@ -1,7 +1,8 @@
 /* cost.h - what the BPF programs cost: their own run time, measured in short random windows.
  *
  * BPF_STATS_RUN_TIME adds two clock reads to every run of every BPF program on the node, so it is
- * switched on for COST_WINDOW_NS in every COST_PERIOD_NS, at a random place, and scaled. Keeper only.
+ * switched on for COST_WINDOW_NS in every COST_PERIOD_NS, at a random place, and scaled. Keeper
+ * only.
  */
 #ifndef TRIMTAB_COST_H
 #define TRIMTAB_COST_H
@@ -17,9 +18,9 @@ struct cost {
 	struct shared *shared;
 	uint64_t due_ns;
 	uint64_t period_start_ns, opened_ns;
-	int stats_fd; /* -1: closed */
+	int stats_fd;		/* -1: closed */
 	uint32_t progs_n, cpus; /* of shared, which roles can write */
-	double ratio; /* smoothed share of the node's CPU */
+	double ratio;		/* smoothed share of the node's CPU */
 	struct probe_run before[SHARED_PROGS];
 };
 

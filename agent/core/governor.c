@@ -3,12 +3,12 @@
 #include "config.h"
 
 const struct governor_level governor_levels[] = {
-	{SYSCALL_EXACT, 1, 1, false, "nothing is shed"},
-	{SYSCALL_WINDOWS, 1, 1, false, "system calls in windows instead of all of them"},
-	{SYSCALL_WINDOWS, 4, 1, false, "a quarter of the windows"},
-	{SYSCALL_BLOCKED, 1, 1, false, "no windows: only blocked system calls"},
-	{SYSCALL_BLOCKED, 1, 6, false, "TCP sweeps six times rarer"},
-	{SYSCALL_BLOCKED, 1, 6, true, "no run-queue and blocked time"},
+    {SYSCALL_EXACT, 1, 1, false, "nothing is shed"},
+    {SYSCALL_WINDOWS, 1, 1, false, "system calls in windows instead of all of them"},
+    {SYSCALL_WINDOWS, 4, 1, false, "a quarter of the windows"},
+    {SYSCALL_BLOCKED, 1, 1, false, "no windows: only blocked system calls"},
+    {SYSCALL_BLOCKED, 1, 6, false, "TCP sweeps six times rarer"},
+    {SYSCALL_BLOCKED, 1, 6, true, "no run-queue and blocked time"},
 };
 const uint32_t governor_levels_n = sizeof(governor_levels) / sizeof(*governor_levels);
 

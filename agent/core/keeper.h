@@ -13,7 +13,7 @@
 enum keeper_request_type { KEEPER_EXACT = 1 };
 
 struct keeper_request {
-	uint32_t type; /* enum keeper_request_type */
+	uint32_t type;	/* enum keeper_request_type */
 	uint32_t value; /* KEEPER_EXACT: seconds, at most KEEPER_EXACT_MAX_S; 0: back */
 };
 

@@ -1,8 +1,9 @@
 /* privilege.h - what a role gives up before it does anything: root, capabilities, most syscalls.
  *
- * After privilege_drop() the process is the given unprivileged user, has no_new_privs, no capability
- * (but CAP_BPF where this kernel needs it to read maps: before 5.19 or so) and a seccomp filter that
- * answers EPERM to all syscalls but those of a network server. It gets SIGTERM when its parent dies.
+ * After privilege_drop() the process is the given unprivileged user, has no_new_privs, no
+ * capability (but CAP_BPF where this kernel needs it to read maps: before 5.19 or so) and a seccomp
+ * filter that answers EPERM to all syscalls but those of a network server. It gets SIGTERM when its
+ * parent dies.
  */
 #ifndef TRIMTAB_PRIVILEGE_H
 #define TRIMTAB_PRIVILEGE_H

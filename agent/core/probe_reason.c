@@ -21,7 +21,7 @@
 
 /* libbpf's callback carries no context, so what it says is kept here; keeper only, one thread. */
 static struct {
-	char first[160]; /* the first warning: mostly which program or map failed */
+	char first[160];    /* the first warning: mostly which program or map failed */
 	char verifier[160]; /* the last line of the verifier's log before its summary */
 } said;
 
@@ -102,12 +102,14 @@ static void explain_eperm(char *ret, size_t size)
 		snprintf(ret, size, "%s: run as root, or with CAP_BPF and CAP_PERFMON",
 			 geteuid() ? "not root" : "CAP_BPF or CAP_PERFMON is missing");
 	else if (limit.rlim_cur != RLIM_INFINITY)
-		snprintf(ret, size,
-			 "refused by a seccomp profile or a security module, or (kernels before 5.11) "
-			 "RLIMIT_MEMLOCK of %llu KiB is too low: set LimitMEMLOCK=infinity",
-			 (unsigned long long)limit.rlim_cur / 1024);
+		snprintf(
+		    ret, size,
+		    "refused by a seccomp profile or a security module, or (kernels before 5.11) "
+		    "RLIMIT_MEMLOCK of %llu KiB is too low: set LimitMEMLOCK=infinity",
+		    (unsigned long long)limit.rlim_cur / 1024);
 	else
-		snprintf(ret, size, "refused by a seccomp profile or a security module: allow bpf(2)");
+		snprintf(ret, size,
+			 "refused by a seccomp profile or a security module: allow bpf(2)");
 }
 
 /* What to do, where the error alone says what is wrong; libbpf's words then add nothing. */
@@ -115,9 +117,10 @@ static const struct {
 	int err;
 	const char *advice;
 } advices[] = {
-	{EMFILE, "raise the limit of open files: ulimit -n, LimitNOFILE="},
-	{ENOMEM, "no memory for the maps: lower tcp.connections, or raise the memory limit of its cgroup"},
-	{ENOSYS, "this kernel has no BPF: it needs CONFIG_BPF_SYSCALL=y"},
+    {EMFILE, "raise the limit of open files: ulimit -n, LimitNOFILE="},
+    {ENOMEM,
+     "no memory for the maps: lower tcp.connections, or raise the memory limit of its cgroup"},
+    {ENOSYS, "this kernel has no BPF: it needs CONFIG_BPF_SYSCALL=y"},
 };
 
 /* Lockdown shows as EPERM, or (5.10) as EINVAL for a helper that reads kernel memory. */
@@ -128,8 +131,9 @@ static bool explain_lockdown(int err, char *ret, size_t size)
 	read_lockdown(lockdown, sizeof(lockdown));
 	if ((err != -EPERM && err != -EINVAL) || strcmp(lockdown, "confidentiality") != 0)
 		return false;
-	snprintf(ret, size,
-		 "the kernel is locked down (confidentiality): boot with lockdown=integrity or none");
+	snprintf(
+	    ret, size,
+	    "the kernel is locked down (confidentiality): boot with lockdown=integrity or none");
 	return true;
 }
 

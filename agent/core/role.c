@@ -74,8 +74,9 @@ static void say_end(const struct role_process *r, int status)
 			 r->shared->name, WTERMSIG(status), strsignal(WTERMSIG(status)),
 			 (unsigned long long)r->backoff_ns / 1000000);
 	else
-		log_warn("keeper", "role %s ended with status %d; restarting in %llu ms", r->shared->name,
-			 WEXITSTATUS(status), (unsigned long long)r->backoff_ns / 1000000);
+		log_warn("keeper", "role %s ended with status %d; restarting in %llu ms",
+			 r->shared->name, WEXITSTATUS(status),
+			 (unsigned long long)r->backoff_ns / 1000000);
 }
 
 static void forget(struct role_process *r, int status)

@@ -1,7 +1,7 @@
 /* shared.h - the memory that the keeper and its roles share, mapped before the first fork.
  *
- * Each field has one writer, named beside it; readers take what they see. Numbers are u64 or smaller
- * and aligned, so that a reader never sees half of one.
+ * Each field has one writer, named beside it; readers take what they see. Numbers are u64 or
+ * smaller and aligned, so that a reader never sees half of one.
  */
 #ifndef TRIMTAB_SHARED_H
 #define TRIMTAB_SHARED_H
@@ -21,7 +21,7 @@ enum probe_phase { PROBE_OFF, PROBE_ATTACHED, PROBE_FAILED, PROBE_SHED };
 /* written by the keeper */
 struct shared_probe {
 	char name[16];
-	uint32_t phase; /* enum probe_phase */
+	uint32_t phase;			/* enum probe_phase */
 	char reason[SHARED_REASON_MAX]; /* why it failed, or what was shed; "" if all is well */
 };
 
@@ -44,13 +44,13 @@ struct shared_map {
 
 /* written by the keeper: how much of the time every syscall was observed */
 struct shared_windows {
-	uint32_t sequence;	/* odd while closed_ns and open_since_ns change together */
-	uint32_t mode;		/* enum syscall_mode now in force */
-	uint32_t configured;	/* enum syscall_mode to return to */
+	uint32_t sequence;	 /* odd while closed_ns and open_since_ns change together */
+	uint32_t mode;		 /* enum syscall_mode now in force */
+	uint32_t configured;	 /* enum syscall_mode to return to */
 	uint64_t exact_until_ns; /* exact mode asked for a bounded time; 0: not */
-	uint64_t closed_ns;	/* sum of all windows that have ended */
-	uint64_t open_since_ns; /* 0: no window is open */
-	uint64_t windows;	/* opened since the start */
+	uint64_t closed_ns;	 /* sum of all windows that have ended */
+	uint64_t open_since_ns;	 /* 0: no window is open */
+	uint64_t windows;	 /* opened since the start */
 };
 
 /* written by the keeper */
@@ -78,7 +78,7 @@ static inline uint64_t shared_observed_ns(const struct shared_windows *w, uint64
 	return closed + (open && now_ns > open ? now_ns - open : 0);
 }
 
-#define SHARED_CGROUPS 128 /* CGROUP_SLOTS of maps.h */
+#define SHARED_CGROUPS 128	 /* CGROUP_SLOTS of maps.h */
 #define SHARED_CGROUP_COUNTERS 7 /* the fields of struct cgroup_counters */
 
 /* written by the agent (sense/cgroup_slots.c), here so that a restarted one goes on with it: who
@@ -102,11 +102,12 @@ struct shared {
 	struct shared_role role[SHARED_ROLES];
 	struct shared_windows windows;
 	struct shared_cgroup cgroup[SHARED_CGROUPS]; /* [0].base: what was folded into "other" */
-	uint64_t tcp_sweep_ns; /* how long the last sweep took */
+	uint64_t tcp_sweep_ns;			     /* how long the last sweep took */
 	uint32_t tcp_namespaces_left_out;
 	char drop_reason[SHARED_DROP_REASONS][40]; /* the kernel's names, lower case */
-	uint32_t shed_level; /* keeper's governor: 0 nothing shed */
-	double bpf_cpu_ratio; /* keeper's governor: BPF run time now, as a share of the node's CPU */
+	uint32_t shed_level;			   /* keeper's governor: 0 nothing shed */
+	double
+	    bpf_cpu_ratio; /* keeper's governor: BPF run time now, as a share of the node's CPU */
 	char kernel[136];
 	char btf[SHARED_REASON_MAX]; /* "" or why there is no BTF */
 };

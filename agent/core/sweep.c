@@ -50,7 +50,7 @@ static void note_namespace(struct sweep *s, const char *pid)
 		return;
 	}
 	s->namespace[s->namespaces_n++] =
-		(struct sweep_namespace){.inode = st.st_ino, .pid = atoi(pid)};
+	    (struct sweep_namespace){.inode = st.st_ino, .pid = atoi(pid)};
 }
 
 static void look_up_namespaces(struct sweep *s)

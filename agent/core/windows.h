@@ -1,8 +1,8 @@
 /* windows.h - when every syscall is observed: never, in randomly placed windows, or all the time.
  *
  * Keeper only. One window of syscall.window_ms lies at a random place of each syscall.period_ms, so
- * that no periodic load can hide from it or stay in it. The programs are attached just before it opens
- * and detached when it closes, since only that takes their cost off the other calls.
+ * that no periodic load can hide from it or stay in it. The programs are attached just before it
+ * opens and detached when it closes, since only that takes their cost off the other calls.
  */
 #ifndef TRIMTAB_WINDOWS_H
 #define TRIMTAB_WINDOWS_H
@@ -15,9 +15,9 @@ struct windows {
 	struct shared_windows *shared;
 	uint64_t window_ns, period_ns;
 	uint64_t period_start_ns;
-	uint64_t due_ns;	/* when windows_run() has something to do; UINT64_MAX: never */
-	uint32_t limit;		/* enum syscall_mode: the governor allows no more than this */
-	uint32_t stretch;	/* the governor's: a window comes only once in so many periods */
+	uint64_t due_ns;  /* when windows_run() has something to do; UINT64_MAX: never */
+	uint32_t limit;	  /* enum syscall_mode: the governor allows no more than this */
+	uint32_t stretch; /* the governor's: a window comes only once in so many periods */
 };
 
 void windows_init(struct windows *w, struct probes *p, struct shared_windows *s,

@@ -18,16 +18,17 @@
 #include "store/quantile.h"
 
 static const struct metric DURATION METRIC = {
-	"trimtab_block_io_duration_seconds", METRIC_HISTOGRAM, "device,op,stage",
-	"Time of a block I/O request: stage queue is from its allocation to its issue to the driver, "
-	"device from the issue to the completion. Every request is counted.",
-	"tp_btf/block_rq_complete, tp_btf/block_rq_issue"};
-static const struct metric BYTES METRIC = {"trimtab_block_io_bytes_total", METRIC_COUNTER, "device,op",
-					   "Bytes of block I/O completed.",
+    "trimtab_block_io_duration_seconds", METRIC_HISTOGRAM, "device,op,stage",
+    "Time of a block I/O request: stage queue is from its allocation to its issue to the driver, "
+    "device from the issue to the completion. Every request is counted.",
+    "tp_btf/block_rq_complete, tp_btf/block_rq_issue"};
+static const struct metric BYTES METRIC = {"trimtab_block_io_bytes_total", METRIC_COUNTER,
+					   "device,op", "Bytes of block I/O completed.",
 					   "tp_btf/block_rq_complete"};
-static const struct metric ERRORS METRIC = {
-	"trimtab_block_io_errors_total", METRIC_COUNTER, "device,op",
-	"Completions of block I/O that carried an error.", "tp_btf/block_rq_complete"};
+static const struct metric ERRORS METRIC = {"trimtab_block_io_errors_total", METRIC_COUNTER,
+					    "device,op",
+					    "Completions of block I/O that carried an error.",
+					    "tp_btf/block_rq_complete"};
 
 static const char *const ops[DISK_OPS] = {[DISK_READ] = "read",
 					  [DISK_WRITE] = "write",
@@ -65,8 +66,8 @@ static const char *name_of(struct disk_source *s, uint32_t slot, uint32_t dev)
 	return s->known[slot].name;
 }
 
-static void write_stage(struct agent *a, const struct hist *from, const char *device, const char *op,
-			const char *stage, uint64_t now)
+static void write_stage(struct agent *a, const struct hist *from, const char *device,
+			const char *op, const char *stage, uint64_t now)
 {
 	struct hist *h;
 
@@ -77,7 +78,8 @@ static void write_stage(struct agent *a, const struct hist *from, const char *de
 		*h = *from;
 }
 
-static void write_device(struct agent *a, const struct disk_device *d, const char *name, uint64_t now)
+static void write_device(struct agent *a, const struct disk_device *d, const char *name,
+			 uint64_t now)
 {
 	for (int op = 0; op < DISK_OPS; op++) {
 		const struct disk_op_stats *s = &d->op[op];
@@ -105,8 +107,10 @@ static int tick(struct agent *a, void *state, uint64_t now)
 		no_issue += d->no_issue_time;
 		no_start += d->no_start_time;
 	}
-	store_set(a->store, &lost_metric, now, no_issue, "probe", "disk", "reason", "no_issue_time", NULL);
-	store_set(a->store, &lost_metric, now, no_start, "probe", "disk", "reason", "iostats_off", NULL);
+	store_set(a->store, &lost_metric, now, no_issue, "probe", "disk", "reason", "no_issue_time",
+		  NULL);
+	store_set(a->store, &lost_metric, now, no_start, "probe", "disk", "reason", "iostats_off",
+		  NULL);
 	return 0;
 }
 
@@ -126,11 +130,11 @@ static void fini(struct agent *a, void *state)
 }
 
 const struct module disk_module = {
-	.name = "disk",
-	.about = "block I/O: queue and device time, bytes, errors",
-	.roles = ROLE_AGENT,
-	.period_ms = 2000,
-	.init = init,
-	.tick = tick,
-	.fini = fini,
+    .name = "disk",
+    .about = "block I/O: queue and device time, bytes, errors",
+    .roles = ROLE_AGENT,
+    .period_ms = 2000,
+    .init = init,
+    .tick = tick,
+    .fini = fini,
 };

@@ -5,8 +5,8 @@
 #include <string.h>
 
 const struct metric lost_metric METRIC = {
-	"trimtab_lost_total", METRIC_COUNTER, "probe,reason",
-	"What a source could not count or had no room for, by the reason.", "the source itself"};
+    "trimtab_lost_total", METRIC_COUNTER, "probe,reason",
+    "What a source could not count or had no room for, by the reason.", "the source itself"};
 
 const char *errno_label(int error)
 {

@@ -12,17 +12,18 @@
 #include "store/quantile.h"
 
 static const struct metric WAIT METRIC = {
-	"trimtab_sched_wait_seconds", METRIC_HISTOGRAM, "",
-	"Run-queue latency: from runnable (woken, or preempted) to running. Complete.",
-	"tp_btf/sched_switch, tp_btf/sched_wakeup"};
+    "trimtab_sched_wait_seconds", METRIC_HISTOGRAM, "",
+    "Run-queue latency: from runnable (woken, or preempted) to running. Complete.",
+    "tp_btf/sched_switch, tp_btf/sched_wakeup"};
 static const struct metric UNINTERRUPTIBLE METRIC = {
-	"trimtab_sched_uninterruptible_seconds", METRIC_HISTOGRAM, "",
-	"Time asleep in uninterruptible (D) state, mostly waiting for a disk, up to the wake-up. Complete.",
-	"tp_btf/sched_switch, tp_btf/sched_wakeup"};
+    "trimtab_sched_uninterruptible_seconds", METRIC_HISTOGRAM, "",
+    "Time asleep in uninterruptible (D) state, mostly waiting for a disk, up to the wake-up. "
+    "Complete.",
+    "tp_btf/sched_switch, tp_btf/sched_wakeup"};
 static const struct metric SWITCHES METRIC = {
-	"trimtab_sched_switches_total", METRIC_COUNTER, "kind",
-	"Context switches: voluntary if the task blocked, involuntary if it could have run on.",
-	"tp_btf/sched_switch"};
+    "trimtab_sched_switches_total", METRIC_COUNTER, "kind",
+    "Context switches: voluntary if the task blocked, involuntary if it could have run on.",
+    "tp_btf/sched_switch"};
 
 static int tick(struct agent *a, void *state, uint64_t now)
 {
@@ -47,8 +48,10 @@ static int tick(struct agent *a, void *state, uint64_t now)
 		*h = uninterruptible;
 	store_set(a->store, &SWITCHES, now, voluntary, "kind", "voluntary", NULL);
 	store_set(a->store, &SWITCHES, now, involuntary, "kind", "involuntary", NULL);
-	store_set(a->store, &lost_metric, now, unmatched, "probe", "sched", "reason", "unmatched", NULL);
-	store_set(a->store, &lost_metric, now, no_room, "probe", "sched", "reason", "no_room", NULL);
+	store_set(a->store, &lost_metric, now, unmatched, "probe", "sched", "reason", "unmatched",
+		  NULL);
+	store_set(a->store, &lost_metric, now, no_room, "probe", "sched", "reason", "no_room",
+		  NULL);
 	return 0;
 }
 
@@ -61,10 +64,10 @@ static int init(struct agent *a, void **ret_state)
 }
 
 const struct module sched_module = {
-	.name = "sched",
-	.about = "run-queue latency, uninterruptible sleep, context switches",
-	.roles = ROLE_AGENT,
-	.period_ms = 2000,
-	.init = init,
-	.tick = tick,
+    .name = "sched",
+    .about = "run-queue latency, uninterruptible sleep, context switches",
+    .roles = ROLE_AGENT,
+    .period_ms = 2000,
+    .init = init,
+    .tick = tick,
 };

@@ -8,26 +8,27 @@
 #include "probe_series.h"
 
 static const struct metric RUN_SECONDS METRIC = {
-	"trimtab_probe_run_seconds_total", METRIC_COUNTER, "probe",
-	"CPU time of a probe's BPF programs, estimated from random windows of 0.2 s in every 10 s.",
-	"BPF_ENABLE_STATS"};
+    "trimtab_probe_run_seconds_total", METRIC_COUNTER, "probe",
+    "CPU time of a probe's BPF programs, estimated from random windows of 0.2 s in every 10 s.",
+    "BPF_ENABLE_STATS"};
 static const struct metric RUNS METRIC = {
-	"trimtab_probe_runs_total", METRIC_COUNTER, "probe",
-	"Runs of a probe's BPF programs, estimated from the same windows.", "BPF_ENABLE_STATS"};
+    "trimtab_probe_runs_total", METRIC_COUNTER, "probe",
+    "Runs of a probe's BPF programs, estimated from the same windows.", "BPF_ENABLE_STATS"};
 static const struct metric UP METRIC = {
-	"trimtab_probe_up", METRIC_GAUGE, "probe",
-	"1 if the probe is attached, 0 if it is off, failed or shed; /api/status says why.", "the keeper"};
+    "trimtab_probe_up", METRIC_GAUGE, "probe",
+    "1 if the probe is attached, 0 if it is off, failed or shed; /api/status says why.",
+    "the keeper"};
 static const struct metric MAP_BYTES METRIC = {"trimtab_map_bytes", METRIC_GAUGE, "map",
 					       "Kernel memory of a BPF map when it was made.",
 					       "/proc/self/fdinfo"};
 static const struct metric CPU_RATIO METRIC = {
-	"trimtab_probe_cpu_ratio", METRIC_GAUGE, "",
-	"Share of the node's CPU that all BPF programs use, smoothed; the governor's budget is "
-	"agent.budget_ratio.",
-	"BPF_ENABLE_STATS"};
+    "trimtab_probe_cpu_ratio", METRIC_GAUGE, "",
+    "Share of the node's CPU that all BPF programs use, smoothed; the governor's budget is "
+    "agent.budget_ratio.",
+    "BPF_ENABLE_STATS"};
 static const struct metric SHED METRIC = {
-	"trimtab_probe_shed_level", METRIC_GAUGE, "",
-	"How much detail the governor has shed to keep the budget; 0 is none.", "the keeper"};
+    "trimtab_probe_shed_level", METRIC_GAUGE, "",
+    "How much detail the governor has shed to keep the budget; 0 is none.", "the keeper"};
 
 static void write_probe(struct agent *a, uint32_t probe, uint64_t now)
 {
@@ -69,10 +70,10 @@ static int init(struct agent *a, void **ret_state)
 }
 
 const struct module self_module = {
-	.name = "self",
-	.about = "what the BPF half costs",
-	.roles = ROLE_AGENT,
-	.period_ms = 2000,
-	.init = init,
-	.tick = tick,
+    .name = "self",
+    .about = "what the BPF half costs",
+    .roles = ROLE_AGENT,
+    .period_ms = 2000,
+    .init = init,
+    .tick = tick,
 };

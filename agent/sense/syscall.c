@@ -20,51 +20,54 @@
 #include "store/quantile.h"
 
 static const struct metric DURATION METRIC = {
-	"trimtab_syscall_duration_seconds", METRIC_HISTOGRAM, "syscall",
-	"Duration of the system calls observed: all of them in exact mode, those that begin and end "
-	"in one random window in windows mode (see trimtab_syscall_observed_ratio), none in blocked mode.",
-	"tp_btf/sys_enter, tp_btf/sys_exit"};
+    "trimtab_syscall_duration_seconds", METRIC_HISTOGRAM, "syscall",
+    "Duration of the system calls observed: all of them in exact mode, those that begin and end "
+    "in one random window in windows mode (see trimtab_syscall_observed_ratio), none in blocked "
+    "mode.",
+    "tp_btf/sys_enter, tp_btf/sys_exit"};
 static const struct metric BLOCKED METRIC = {
-	"trimtab_syscall_blocked_seconds", METRIC_HISTOGRAM, "syscall",
-	"Time that a task was blocked inside a system call, up to its wake-up, without the wait for a "
-	"CPU after it. Complete in every mode; a call may block more than once.",
-	"tp_btf/sched_switch, tp_btf/sched_wakeup"};
+    "trimtab_syscall_blocked_seconds", METRIC_HISTOGRAM, "syscall",
+    "Time that a task was blocked inside a system call, up to its wake-up, without the wait for a "
+    "CPU after it. Complete in every mode; a call may block more than once.",
+    "tp_btf/sched_switch, tp_btf/sched_wakeup"};
 static const struct metric ERRORS METRIC = {
-	"trimtab_syscall_errors_total", METRIC_COUNTER, "syscall,error",
-	"System calls observed that returned an error, by its name; observed as the durations are.",
-	"tp_btf/sys_exit"};
-static const struct metric LATE METRIC = {
-	"trimtab_syscall_late_total", METRIC_COUNTER, "syscall",
-	"Returns observed of calls that began before the window or the start: counted, duration unknown.",
-	"tp_btf/sys_exit"};
+    "trimtab_syscall_errors_total", METRIC_COUNTER, "syscall,error",
+    "System calls observed that returned an error, by its name; observed as the durations are.",
+    "tp_btf/sys_exit"};
+static const struct metric LATE METRIC = {"trimtab_syscall_late_total", METRIC_COUNTER, "syscall",
+					  "Returns observed of calls that began before the window "
+					  "or the start: counted, duration unknown.",
+					  "tp_btf/sys_exit"};
 static const struct metric INFO METRIC = {
-	"trimtab_syscall_info", METRIC_GAUGE, "syscall,class",
-	"1 for each system call seen; class is wait for those made to wait (epoll_wait, poll, select, "
-	"futex waits, sleeps, accept, ...) and work for all others.",
-	"table in the program"};
+    "trimtab_syscall_info", METRIC_GAUGE, "syscall,class",
+    "1 for each system call seen; class is wait for those made to wait (epoll_wait, poll, select, "
+    "futex waits, sleeps, accept, ...) and work for all others.",
+    "table in the program"};
 static const struct metric RATIO METRIC = {
-	"trimtab_syscall_observed_ratio", METRIC_GAUGE, "",
-	"Share of the time in which every system call was observed, over the last 32 ticks: 1 in exact "
-	"mode, 0 in blocked mode.",
-	"the keeper's clock"};
+    "trimtab_syscall_observed_ratio", METRIC_GAUGE, "",
+    "Share of the time in which every system call was observed, over the last 32 ticks: 1 in exact "
+    "mode, 0 in blocked mode.",
+    "the keeper's clock"};
 static const struct metric OBSERVED METRIC = {
-	"trimtab_syscall_observed_seconds_total", METRIC_COUNTER, "",
-	"Time in which every system call was observed. The rate of calls is the increase of a _count "
-	"divided by the increase of this.",
-	"the keeper's clock"};
+    "trimtab_syscall_observed_seconds_total", METRIC_COUNTER, "",
+    "Time in which every system call was observed. The rate of calls is the increase of a _count "
+    "divided by the increase of this.",
+    "the keeper's clock"};
 static const struct metric RATE METRIC = {
-	"trimtab_syscall_calls_per_second", METRIC_GAUGE, "syscall",
-	"Estimated rate of calls over the last 32 ticks, scaled from the windows observed.",
-	"tp_btf/sys_exit"};
+    "trimtab_syscall_calls_per_second", METRIC_GAUGE, "syscall",
+    "Estimated rate of calls over the last 32 ticks, scaled from the windows observed.",
+    "tp_btf/sys_exit"};
 static const struct metric RATE_ERROR METRIC = {
-	"trimtab_syscall_calls_per_second_error", METRIC_GAUGE, "syscall",
-	"Half width of the 99 % interval of trimtab_syscall_calls_per_second; 0 in exact mode.",
-	"tp_btf/sys_exit"};
+    "trimtab_syscall_calls_per_second_error", METRIC_GAUGE, "syscall",
+    "Half width of the 99 % interval of trimtab_syscall_calls_per_second; 0 in exact mode.",
+    "tp_btf/sys_exit"};
 static const char *const waits[] = {
-	"accept", "accept4", "clock_nanosleep", "epoll_pwait", "epoll_pwait2", "epoll_wait",
-	"epoll_wait_old", "futex_wait", "futex_waitv", "io_getevents", "io_pgetevents",
-	"mq_timedreceive", "msgrcv", "nanosleep", "pause", "poll", "ppoll", "pselect6",
-	"restart_syscall", "rt_sigsuspend", "rt_sigtimedwait", "select", "wait4", "waitid"};
+    "accept",	       "accept4",      "clock_nanosleep", "epoll_pwait",
+    "epoll_pwait2",    "epoll_wait",   "epoll_wait_old",  "futex_wait",
+    "futex_waitv",     "io_getevents", "io_pgetevents",	  "mq_timedreceive",
+    "msgrcv",	       "nanosleep",    "pause",		  "poll",
+    "ppoll",	       "pselect6",     "restart_syscall", "rt_sigsuspend",
+    "rt_sigtimedwait", "select",       "wait4",		  "waitid"};
 
 struct syscall_source {
 	char name[SYSCALL_NRS][32]; /* by key; "" until asked for */
@@ -205,7 +208,8 @@ static void write_observed(struct agent *a, struct syscall_source *s, uint64_t n
 	uint64_t observed = shared_observed_ns(&a->shared->windows, now);
 
 	if (s->tick_ns)
-		estimate_tick(&s->clock, (observed - s->observed_ns) / 1e9, (now - s->tick_ns) / 1e9);
+		estimate_tick(&s->clock, (observed - s->observed_ns) / 1e9,
+			      (now - s->tick_ns) / 1e9);
 	s->observed_ns = observed;
 	store_set(a->store, &OBSERVED, now, observed / 1e9, NULL);
 	store_set(a->store, &RATIO, now, estimate_observed_ratio(&s->clock), NULL);
@@ -217,7 +221,8 @@ static void write_lost(struct agent *a, uint64_t now)
 
 	for (uint32_t cpu = 0; cpu < a->shared->cpus; cpu++)
 		no_room += a->maps->syscall_cpus[cpu].no_room;
-	store_set(a->store, &lost_metric, now, no_room, "probe", "syscall", "reason", "no_room", NULL);
+	store_set(a->store, &lost_metric, now, no_room, "probe", "syscall", "reason", "no_room",
+		  NULL);
 }
 
 static int tick(struct agent *a, void *state, uint64_t now)
@@ -265,11 +270,11 @@ static void fini(struct agent *a, void *state)
 }
 
 const struct module syscall_module = {
-	.name = "syscall",
-	.about = "system calls: duration, errors, rate, time blocked",
-	.roles = ROLE_AGENT,
-	.period_ms = 2000,
-	.init = init,
-	.tick = tick,
-	.fini = fini,
+    .name = "syscall",
+    .about = "system calls: duration, errors, rate, time blocked",
+    .roles = ROLE_AGENT,
+    .period_ms = 2000,
+    .init = init,
+    .tick = tick,
+    .fini = fini,
 };

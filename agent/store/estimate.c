@@ -44,8 +44,8 @@ double estimate_observed_ratio(const struct estimate_clock *c)
 	return elapsed > 0 ? fmin(1, sum(c->observed_s, kept(c)) / elapsed) : 0;
 }
 
-bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts *e, double *ret_per_s,
-		   double *ret_error)
+bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts *e,
+		   double *ret_per_s, double *ret_error)
 {
 	uint32_t n = kept(c), used = 0;
 	double observed = sum(c->observed_s, n), events = 0, squares = 0, d, rate, unseen;
@@ -66,7 +66,8 @@ bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts 
 	if (unseen < 1e-3) /* exact mode; the clocks of two processes differ by microseconds */
 		*ret_error = 0;
 	else if (used >= ESTIMATE_TICKS_MIN)
-		*ret_error = (student_t99(used - 1) * sqrt(unseen * squares * used / (used - 1)) + 1) /
-			     observed;
+		*ret_error =
+		    (student_t99(used - 1) * sqrt(unseen * squares * used / (used - 1)) + 1) /
+		    observed;
 	return true;
 }

@@ -1,10 +1,10 @@
 /* estimate.h - the rate of events that were counted only while a window was open. Pure.
  *
- * One observation a tick: how many events were counted and how long the windows were open in it. The
- * rate is events per observed second over the last ESTIMATE_TICKS ticks (a ratio estimate with the
- * ticks as clusters); its error is the half width of the 99 % interval by Student's t, from how much
- * the ticks differ, shrunk by the share that was not left to chance, plus one event. It holds for
- * any load that is no shorter-lived than the ticks looked at. In exact mode the error is 0.
+ * One observation a tick: how many events were counted and how long the windows were open in it.
+ * The rate is events per observed second over the last ESTIMATE_TICKS ticks (a ratio estimate with
+ * the ticks as clusters); its error is the half width of the 99 % interval by Student's t, from how
+ * much the ticks differ, shrunk by the share that was not left to chance, plus one event. It holds
+ * for any load that is no shorter-lived than the ticks looked at. In exact mode the error is 0.
  */
 #ifndef TRIMTAB_ESTIMATE_H
 #define TRIMTAB_ESTIMATE_H
@@ -31,7 +31,7 @@ void estimate_note(const struct estimate_clock *c, struct estimate_counts *e, ui
 /* The share of time observed over the ticks kept; 0 if there are none. */
 double estimate_observed_ratio(const struct estimate_clock *c);
 /* False if nothing was observed. *ret_error is NAN with fewer than ESTIMATE_TICKS_MIN ticks. */
-bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts *e, double *ret_per_s,
-		   double *ret_error);
+bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts *e,
+		   double *ret_per_s, double *ret_error);
 
 #endif
