@@ -91,7 +91,7 @@ def test_bpf_refused_by_seccomp(t):
 
 
 def test_lockdown(t):
-    raise Skip("lockdown=confidentiality is a boot option; the matrix boots with it")
+    raise Skip("it cannot be lifted again once set: the matrix tests it in a guest")
 
 
 def test_no_tracefs(t):
