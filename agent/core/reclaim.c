@@ -84,9 +84,9 @@ static void watch(struct reclaim_slot *s, uint64_t activity)
 /* Adds a drained slot to "other" and frees it. */
 static void fold(const struct kind *k, char *array, uint32_t slot, int owners)
 {
-	char *element = array + slot * k->size;
-	uint64_t *from = (uint64_t *)(element + k->counters),
-		 *to = (uint64_t *)(array + k->counters);
+	char *element = array + slot * k->size, *other = array + k->other(element) * k->size;
+	uint64_t *from = (uint64_t *)(element + k->counters);
+	uint64_t *to = (uint64_t *)(other + k->counters);
 
 	for (size_t i = 0; i < k->bytes / sizeof(*from); i++)
 		if (from[i])

@@ -103,7 +103,8 @@ struct shared {
 	struct shared_windows windows;
 	struct shared_cgroup cgroup[SHARED_CGROUPS]; /* [0].base: what was folded into "other" */
 	uint64_t tcp_sweep_ns;			     /* how long the last sweep took */
-	uint32_t tcp_namespaces_left_out;
+	uint32_t
+	    tcp_namespaces_left_out; /* processes in namespaces beyond the bound, at each look-up */
 	char drop_reason[SHARED_DROP_REASONS][40]; /* the kernel's names, lower case */
 	uint32_t shed_level;			   /* keeper's governor: 0 nothing shed */
 	double

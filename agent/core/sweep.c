@@ -59,7 +59,6 @@ static void look_up_namespaces(struct sweep *s)
 	struct dirent *e;
 
 	s->namespaces_n = 0;
-	s->shared->tcp_namespaces_left_out = 0;
 	if (!proc)
 		return;
 	while ((e = readdir(proc)))

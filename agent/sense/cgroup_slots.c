@@ -2,13 +2,14 @@
  * them.
  *
  * The BPF programs charge what they see to the slot of a cgroup if it has one, else to "other", and
- * note whom they looked up in vain. Every SLOTS_PERIOD_NS the busiest of those get the free slots;
- * when none is free, the slot with the least activity since the last look is taken away, if it had
- * less than the newcomer. A slot taken away is folded into "other" one period later, when no CPU
- * charges it any more: the sum over all cgroups is at any time what the probes saw on the node.
+ * note whom they looked up in vain. Every SLOTS_TICKS ticks the busiest of those get the free
+ * slots; when none is free, the slot with the least activity since the last look is taken away, if
+ * it had less than the newcomer. A slot taken away is folded into "other" at the next look, when no
+ * CPU charges it any more: the sum over all cgroups is at any time what the probes saw on the node.
  *
  * Source: BPF arrays mapped by the keeper, and two hashes by system calls. Bounds: CGROUP_SLOTS - 1
- * cgroups. Cost: a read a slot in use and CPU; every 10 s at most 3 calls a cgroup without a slot.
+ * cgroups. Cost: a read a slot in use and CPU; at each look at most 3 calls a cgroup without a
+ * slot.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@
 #include "maps.h"
 #include "sense.h"
 
-#define SLOTS_PERIOD_NS 10000000000ULL
+#define SLOTS_TICKS 5 /* between two looks at who is busy */
 
 _Static_assert(SHARED_CGROUPS == CGROUP_SLOTS, "shared.h and maps.h disagree");
 _Static_assert(SHARED_CGROUP_COUNTERS == sizeof(struct cgroup_counters) / 8,
@@ -150,6 +151,13 @@ static size_t take_misses(struct agent *a, struct candidate *ret)
 	return n;
 }
 
+/* A cgroup waits for its slot until its name is known: a series that changes its name would be
+ * there twice until the old one is stale. One that is mounted nowhere here stays in "other". */
+static bool has_name(struct cgroup_slots *s, uint64_t id, uint64_t now)
+{
+	return strncmp(cgroup_name(s->names, id, now), "cgroup:", 7) != 0;
+}
+
 static bool lease(struct agent *a, uint32_t slot, uint64_t id)
 {
 	struct shared_cgroup *c = &a->shared->cgroup[slot];
@@ -205,7 +213,7 @@ static void measure_activity(struct agent *a, uint64_t ret[CGROUP_SLOTS])
 	}
 }
 
-static void lease_slots(struct agent *a)
+static void lease_slots(struct agent *a, struct cgroup_slots *s, uint64_t now)
 {
 	struct candidate candidates[CGROUP_MISSES];
 	uint64_t activity[CGROUP_SLOTS];
@@ -216,6 +224,8 @@ static void lease_slots(struct agent *a)
 	n = take_misses(a, candidates);
 	measure_activity(a, activity);
 	for (size_t i = 0; i < n; i++) {
+		if (!has_name(s, candidates[i].id, now))
+			continue;
 		slot = free_slot(a);
 		if (slot)
 			lease(a, slot, candidates[i].id);
@@ -230,8 +240,8 @@ static int tick(struct agent *a, void *state, uint64_t now)
 	struct cgroup_slots *s = state;
 
 	if (now >= s->due_ns) {
-		lease_slots(a);
-		s->due_ns = now + SLOTS_PERIOD_NS;
+		lease_slots(a, s, now);
+		s->due_ns = now + SLOTS_TICKS * a->config->agent.period_ms * 1000000;
 	}
 	for (uint32_t slot = 0; slot < CGROUP_SLOTS; slot++)
 		if (!slot || a->shared->cgroup[slot].id)
