@@ -28,7 +28,8 @@ const SLOW_LEAST_S = 20; // two readings of what the agent reads every 10 s
 /* what the page uses; the rest of the node's series stay at home */
 const MATCH = [
 	"trimtab_syscall_*", "trimtab_block_io_*", "trimtab_sched_*", "trimtab_tcp_*",
-	"trimtab_lost_total", "trimtab_node_info", "trimtab_uptime_seconds", "trimtab_process_*", "trimtab_cpus",
+	"trimtab_lost_total", "trimtab_node_info", "trimtab_uptime_seconds",
+	"trimtab_process_*", "trimtab_cpus",
 	"trimtab_cpu_seconds_total", "trimtab_load*", "trimtab_memory_total_bytes",
 	"trimtab_memory_available_bytes", "trimtab_pressure_seconds_total",
 	"trimtab_filesystem_size_bytes", "trimtab_filesystem_avail_bytes",

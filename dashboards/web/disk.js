@@ -18,8 +18,11 @@ function rows(v) {
 		if (sum(stages, (h) => h.samples) === 0) continue;
 		found.push({
 			order: sum(stages, (h) => h.sum),
-			cells: [key, count(device.samples / v.span_s), bytesRate(sum(moved.get(key) ?? []) / v.span_s),
-				...quantiles(device), seconds(quantile(queue, 0.95))],
+			cells: [
+				key, count(device.samples / v.span_s),
+				bytesRate(sum(moved.get(key) ?? []) / v.span_s),
+				...quantiles(device), seconds(quantile(queue, 0.95)),
+			],
 		});
 	}
 	return found.sort((a, b) => b.order - a.order);

@@ -39,7 +39,8 @@ export class ExactButton {
 		const state = status.probes.find((p) => p.name === "syscall")?.state;
 		const until_s = status.mode === "exact" ? status.exact_until_s : null;
 		this.left_s = until_s === null ? 0 : Math.max(0, Math.ceil(until_s - now.time_s));
-		this.button.hidden = status.configured === "exact" || (state !== "attached" && state !== "shed");
+		const loaded = state === "attached" || state === "shed";
+		this.button.hidden = !loaded || status.configured === "exact";
 		const start = `Observe every call for ${EXACT_S}${NBSP}s`;
 		put(this.button, this.left_s ? `Every call, ${this.left_s}${NBSP}s left · stop` : start);
 		this.button.classList.toggle("on", this.left_s > 0);

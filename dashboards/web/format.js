@@ -44,6 +44,7 @@ export const bytesRate = (x) => perSecond(bytes(x));
 export function percent(ratio) {
 	if (!known(ratio)) return MISSING;
 	const p = ratio * 100;
+	if (p > 0 && p < 0.005) return `<0.01${NBSP}%`;
 	const digits = p >= 99.95 ? 0 : p >= 0.095 || p === 0 ? 1 : 2;
 	return `${p.toFixed(digits)}${NBSP}%`;
 }
