@@ -131,6 +131,23 @@ def loads(*commands):
             end(process)
 
 
+def child(work):
+    """A child of this process that does `work` and ends; returns its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        die_with_parent()
+        work()
+        status = 0
+    except BaseException:  # told by the status; the parent's tests are not to run in the child
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
 def alive(pid):
     """Neither gone nor a zombie."""
     try:
@@ -144,7 +161,7 @@ def alive(pid):
 
 
 class Trimtab:
-    """One running program. Its own HTTP traffic is counted, for tests of the node's bytes."""
+    """One running program. The HTTP traffic with it is counted, for tests of bytes."""
 
     def __init__(self, env=None, netns=None):
         self.env = {**EXACT, **(env or {})}
@@ -152,6 +169,7 @@ class Trimtab:
         self.process = self.dir = self.log = self.state = None
         self.address = None
         self.http_bytes = 0
+        self.http_settled = 0  # those of them that the sources had seen when last read
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="trimtab-kernel-")
@@ -241,7 +259,12 @@ class Trimtab:
             # one may have been under way
             until("TCP sweeps", lambda: self.sweeps() > done + sweeps)
         done = self.ticks()
-        until("the next tick", lambda: self.ticks() > done)
+
+        def ticked():
+            self.http_settled = self.http_bytes
+            return self.ticks() > done
+
+        until("the next tick", ticked)
 
     def sweeps(self):
         return self.series("trimtab_tcp_sweeps_total").value("trimtab_tcp_sweeps_total")
@@ -400,6 +423,38 @@ def nstat():
             for name, number in zip(names.split()[1:], numbers.split()[1:]):
                 values[prefix + name] = int(number)
     return values
+
+
+class Cgroup:
+    """A cgroup2 of its own for this process and its children, by which its sockets are told from
+    those of others."""
+
+    def __enter__(self):
+        self.root = next((line.split()[1] for line in open("/proc/mounts")
+                          if line.split()[2] == "cgroup2"), None)
+        if not self.root:
+            raise Skip("no cgroup2 is mounted")
+        with open("/proc/self/cgroup") as f:
+            self.back = next(line.split(":", 2)[2].strip() for line in f if line.startswith("0:"))
+        self.label = f"/trimtab-test-{os.getpid()}"
+        os.mkdir(self.root + self.label)
+        self.move(self.label)
+        return self
+
+    def move(self, to):
+        with open(f"{self.root}{to}/cgroup.procs", "w") as f:
+            f.write(str(os.getpid()))
+
+    def __exit__(self, *_):
+        self.move(self.back)
+        until("the cgroup to be empty", self.removed)
+
+    def removed(self):
+        try:
+            os.rmdir(self.root + self.label)
+        except OSError:
+            return False
+        return True
 
 
 def in_own_network():

@@ -7,7 +7,7 @@ The kinds are ones that nothing else on a node makes, so the counts must be equa
 import ctypes
 import os
 
-from lib import (EXACT, STEP, Trimtab, between, buckets_risen, check, equal, load, loads, main,
+from lib import (EXACT, STEP, Trimtab, between, buckets_risen, check, child, equal, load, loads, main,
                  median_bucket, retry, risen)
 
 DURATION = "trimtab_syscall_duration_seconds"
@@ -132,20 +132,14 @@ def test_text_agrees():
 
 def call_rare(numbers, n):
     """In a child of its own on one CPU: n calls of each number."""
-    pid = os.fork()
-    if pid:
-        equal("status of the caller", os.waitpid(pid, 0)[1], 0)
-        return
-    try:
+    def work():
         os.sched_setaffinity(0, {0})
         syscall, no = ctypes.CDLL(None).syscall, ctypes.c_long(-1)
-        arguments = [no] * 6
         for _ in range(n):
             for number in numbers:
-                syscall(ctypes.c_long(number), *arguments)
-        os._exit(0)
-    finally:
-        os._exit(1)
+                syscall(ctypes.c_long(number), *[no] * 6)
+
+    equal("status of the caller", os.waitpid(child(work), 0)[1], 0)
 
 
 def test_overflow_reconciles():
