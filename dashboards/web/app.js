@@ -22,8 +22,7 @@ import { TokenForm } from "./token.js";
 const POLL_MS = 2000;
 const RETRY_MAX_MS = 10000;
 const RETRY_FACTOR = 1.5;
-const SLOW_WINDOW_S = 60;
-const SLOW_LEAST_S = 20; // two readings of what the agent reads every 10 s
+const MINUTE_S = 60;
 
 /* what the page uses; the rest of the node's series stay at home */
 const MATCH = [
@@ -84,15 +83,14 @@ class Page {
 		if (this.model.empty) return;
 		const whole = this.model.whole();
 		const recent = this.model.last(POLL_MS / 1000);
-		const minute = this.model.last(SLOW_WINDOW_S);
+		const minute = this.model.last(MINUTE_S);
 		const view = (this.window_s ? this.model.last(this.window_s) : null) ?? whole;
-		const slow = minute?.span_s >= SLOW_LEAST_S ? minute : null;
 		showState(this.model.status);
 		showFacts(minute ?? whole);
 		showSampling(view);
 		showLosses(whole);
 		this.exact.show(view);
-		this.panels.forEach((p) => p.show(view, slow));
+		this.panels.forEach((p) => p.show(view, minute));
 		if (!recent) return;
 		this.tiles.forEach((t) => t.show(recent));
 		$("host-strip").hidden = this.tiles.every((t) => t.element.hidden);

@@ -48,8 +48,12 @@ const anything = () => true;
 
 /* What the panels are given: a reading against an older one. */
 class View {
-	/* base: null for everything since the start; window_s: as chosen, 0 for since the start */
-	constructor(now, base, status, window_s) {
+	/* readings: the window's, oldest first; only the newest for everything since the start.
+	 * window_s: as chosen, 0 for since the start */
+	constructor(readings, status, window_s) {
+		const now = readings.at(-1);
+		const base = readings.length > 1 ? readings[0] : null;
+		this.readings = readings;
 		this.now = now;
 		this.base = base;
 		this.status = status;
@@ -89,6 +93,21 @@ class View {
 		return sum(this.growth(name, where)) / this.span_s;
 	}
 
+	/* [{labels, value}]: growth a second of what the agent reads seldom, so that its series begin late:
+	 * each since its own first reading, which must be least_s ago */
+	rates(name, least_s) {
+		const first = new Map();
+		for (const { time_s, values } of this.readings)
+			for (const { key, value } of values.get(name) ?? [])
+				if (!first.has(key)) first.set(key, { time_s, value });
+		return this.gauges(name).map(({ key, labels, value }) => {
+			const since = first.get(key);
+			const span_s = this.now.time_s - since.time_s;
+			const grown = Math.max(0, value - since.value);
+			return { labels, value: span_s >= least_s ? grown / span_s : NaN };
+		}).filter((e) => !Number.isNaN(e.value));
+	}
+
 	/* [{labels, sum, slots, samples}] of one histogram metric, in the window */
 	hists(name, where = anything) {
 		const old = index(this.base?.hists.get(name));
@@ -126,15 +145,16 @@ export class Model {
 	}
 
 	whole() {
-		return new View(this.readings.at(-1), null, this.status, 0);
+		return new View(this.readings.slice(-1), this.status, 0);
 	}
 
 	/* Against the newest reading that is window_s older, or the oldest; null if there is but one. */
 	last(window_s) {
-		const now = this.readings.at(-1);
+		if (this.readings.length < 2) return null;
+		const now_s = this.readings.at(-1).time_s;
+		const old_enough = (r) => now_s - r.time_s >= window_s - CLOCK_SLACK_S;
 		const older = this.readings.slice(0, -1);
-		const old_enough = (r) => now.time_s - r.time_s >= window_s - CLOCK_SLACK_S;
-		const base = older.findLast(old_enough) ?? older[0];
-		return base ? new View(now, base, this.status, window_s) : null;
+		const from = Math.max(0, older.findLastIndex(old_enough));
+		return new View(this.readings.slice(from), this.status, window_s);
 	}
 }

@@ -5,8 +5,8 @@
  *   probe                       whose state explains that there is nothing to see
  *   series[]                    a curve each: name, metric, where(view) -> labels -> bool: which of
  *                               its series; rate(view, histogram): of a sampled one, scaled
- *   tables[]                    as table.js has them, and fill(view, slow) -> rows, or null: no table
- * slow is the view of the last minute, whatever was chosen, for what is read seldom; null at first.
+ *   tables[]                    as table.js has them, and fill(view, minute) -> rows, or null: no table
+ * minute is the view of the last 60 s, whatever was chosen, for what is read seldom; null at first.
  */
 import { Chart } from "./chart.js";
 import { make, put } from "./dom.js";
@@ -62,7 +62,7 @@ export class Panel {
 		this.chart.focusOn(focus);
 	}
 
-	show(view, slow) {
+	show(view, minute) {
 		const { series, probe } = this.spec;
 		const list = series.map((s) => merge(view.hists(s.metric, s.where?.(view))));
 		const state = view.status.probes.find((p) => p.name === probe)?.state ?? NOT_OFF[0];
@@ -72,7 +72,7 @@ export class Panel {
 			const texts = [count(h.samples), rateText(view, series[i], h), ...quantiles(h)];
 			texts.forEach((text, j) => put(this.lines[i].cells[j], text));
 		});
-		this.tables.forEach((t) => this.fill(t, t.spec.fill(view, slow)));
+		this.tables.forEach((t) => this.fill(t, t.spec.fill(view, minute)));
 		this.card.hidden = this.tables.every((t) => t.element.hidden);
 	}
 

@@ -13,6 +13,7 @@ const RATES = [
 	column, text, metrics: parts.map((p) => `trimtab_cgroup_${p}_total`),
 }));
 const MEMORY = "trimtab_cgroup_memory_bytes";
+const LEAST_S = 20; // two readings of what the agent reads every 10 s
 const PARTS_SHOWN = 2; // of a path; the whole of it is in the row's title
 
 /* "/kubepods.slice/burstable/cri-containerd-4f1c….scope" -> "burstable/cri-containerd-4f1c…" */
@@ -23,23 +24,20 @@ function shortName(path) {
 	return short.join("/") || path;
 }
 
-/* cgroup -> growth a second; a cgroup whose series is new has none yet */
+/* cgroup -> growth a second */
 function perSecond(v, metrics) {
 	const all = new Map();
-	for (const metric of metrics) {
-		const old = new Set((v.base.values.get(metric) ?? []).map((e) => e.labels.cgroup));
-		for (const { labels, value } of v.growth(metric).filter((e) => old.has(e.labels.cgroup)))
-			all.set(labels.cgroup, (all.get(labels.cgroup) ?? 0) + value / v.span_s);
-	}
+	for (const { labels, value } of metrics.flatMap((m) => v.rates(m, LEAST_S)))
+		all.set(labels.cgroup, (all.get(labels.cgroup) ?? 0) + value);
 	return all;
 }
 
 /* Ordered by what they asked of the CPUs, time used and time waited for; then by time on disks. */
-function rows(v, slow) {
+function rows(v, minute) {
 	if (!RATES.some((r) => r.metrics.some((m) => v.has(m)))) return null;
-	if (!slow) return [];
-	const columns = RATES.map((r) => perSecond(slow, r.metrics));
-	const memory = new Map(slow.gauges(MEMORY).map((e) => [e.labels.cgroup, e.value]));
+	if (!minute) return [];
+	const columns = RATES.map((r) => perSecond(minute, r.metrics));
+	const memory = new Map(minute.gauges(MEMORY).map((e) => [e.labels.cgroup, e.value]));
 	const paths = new Set(columns.flatMap((c) => [...c.keys()]));
 	const found = [...paths].map((path) => {
 		const values = columns.map((c) => c.get(path));
