@@ -61,7 +61,7 @@ const struct config_option config_options[] = {
      .max = 1000, .unit = "ms", .reload = true, .help = "How long a window is; at most period_ms."},
     {"syscall", "period_ms", OPTION_UINT, AT(syscall.period_ms), .fallback = "500", .min = 10,
      .max = 60000, .unit = "ms", .reload = true,
-     .help = "One window is placed at random in each period of this length."},
+     .help = "From window to window on average; the pauses between them are random."},
 
     {"disk", "enabled", OPTION_BOOL, AT(disk.enabled), .fallback = "true",
      .help = "Whether the disk probe is loaded."},

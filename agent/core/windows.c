@@ -57,14 +57,13 @@ static void close_window(struct windows *w)
 	attach(w, false);
 }
 
+/* The pauses are random and independent of each other, so that no load that keeps a period of its own
+ * can stay in step with the windows, or out of it. */
 static void plan_next(struct windows *w, uint64_t now)
 {
-	uint64_t period = w->period_ns * w->stretch;
+	uint64_t pause_ns = w->period_ns * w->stretch - w->window_ns;
 
-	w->period_start_ns += period;
-	if (w->period_start_ns < now) /* the keeper was held up: no burst of missed windows */
-		w->period_start_ns = now;
-	w->due_ns = w->period_start_ns + random_below(period - w->window_ns + 1);
+	w->due_ns = now + random_below(2 * pause_ns + 1);
 }
 
 void windows_apply(struct windows *w, uint64_t now)

@@ -1,7 +1,7 @@
 /* windows.h - when every syscall is observed: never, in randomly placed windows, or all the time.
  *
- * Keeper only. One window of syscall.window_ms lies at a random place of each syscall.period_ms, so
- * that no periodic load can hide from it or stay in it. The programs are attached just before it
+ * Keeper only. Windows of syscall.window_ms come once in syscall.period_ms on average, after pauses
+ * of random length, so that no periodic load can hide from them or stay in them. The programs are attached just before it
  * opens and detached when it closes, since only that takes their cost off the other calls.
  */
 #ifndef TRIMTAB_WINDOWS_H
@@ -14,7 +14,6 @@ struct windows {
 	struct probes *probes;
 	struct shared_windows *shared;
 	uint64_t window_ns, period_ns;
-	uint64_t period_start_ns;
 	uint64_t due_ns;  /* when windows_run() has something to do; UINT64_MAX: never */
 	uint32_t limit;	  /* enum syscall_mode: the governor allows no more than this */
 	uint32_t stretch; /* the governor's: a window comes only once in so many periods */

@@ -8,6 +8,14 @@ static double student_t99(double df)
 	return 2.5758 + 4.9168 / df + 8.8364 / (df * df) + 12.15 / (df * df * df);
 }
 
+/* Of a count with this variance. The terms beside the square root are Wilson's: the mean of a rare
+ * event is further above a low count than the variance seen says; at 0 events it is all there is.
+ */
+static double half_width(double t, double variance)
+{
+	return t * sqrt(variance + t * t / 4) + t * t / 2;
+}
+
 static uint32_t kept(const struct estimate_clock *c)
 {
 	return c->ticks < ESTIMATE_TICKS ? c->ticks : ESTIMATE_TICKS;
@@ -67,7 +75,7 @@ bool estimate_rate(const struct estimate_clock *c, const struct estimate_counts 
 		*ret_error = 0;
 	else if (used >= ESTIMATE_TICKS_MIN)
 		*ret_error =
-		    (student_t99(used - 1) * sqrt(unseen * squares * used / (used - 1)) + 1) /
+		    half_width(student_t99(used - 1), unseen * squares * used / (used - 1)) /
 		    observed;
 	return true;
 }

@@ -3,8 +3,9 @@
  * One observation a tick: how many events were counted and how long the windows were open in it.
  * The rate is events per observed second over the last ESTIMATE_TICKS ticks (a ratio estimate with
  * the ticks as clusters); its error is the half width of the 99 % interval by Student's t, from how
- * much the ticks differ, shrunk by the share that was not left to chance, plus one event. It holds
- * for any load that is no shorter-lived than the ticks looked at. In exact mode the error is 0.
+ * much the ticks differ, shrunk by the share that was not left to chance and widened for few events
+ * as Wilson's is. It holds for any load that is no shorter-lived than the ticks looked at. In exact
+ * mode the error is 0.
  */
 #ifndef TRIMTAB_ESTIMATE_H
 #define TRIMTAB_ESTIMATE_H
