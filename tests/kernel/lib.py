@@ -131,6 +131,13 @@ def loads(*commands):
             end(process)
 
 
+def free_port():
+    """One that nothing listens on; fixed, so that an agent that is started anew has it too."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def child(work):
     """A child of this process that does `work` and ends; returns its pid."""
     pid = os.fork()
@@ -178,8 +185,8 @@ class Trimtab:
         self.state = os.path.join(self.dir, "state")
         enter = ["ip", "netns", "exec", self.netns] if self.netns else []
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRIMTAB_")}
-        self.process = start(*enter, PROGRAM, "run", "--listen", "127.0.0.1:0", "--state-dir",
-                             self.state, env={**environment, **self.env}, stderr=self.log,
+        self.process = start(*enter, PROGRAM, "run", "--listen", f"127.0.0.1:{free_port()}",
+                             "--state-dir", self.state, env={**environment, **self.env}, stderr=self.log,
                              stdout=self.log)
         try:
             self.address = until("the program's address", self._address)
