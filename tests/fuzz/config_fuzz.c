@@ -3,6 +3,10 @@
  * They are refused with one printable line that begins with the file's name, or give a
  * configuration whose every field is within the bounds of its option.
  */
+/* objects: agent/core/config.c agent/core/config_options.c agent/core/config_file.c */
+/* objects: agent/core/config_places.c agent/core/config_env.c agent/core/config_suggest.c */
+/* objects: agent/core/config_check.c */
+/* libs: -lcyaml -lyaml */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
