@@ -156,26 +156,31 @@ static __always_inline void left(struct sched_cpu *c, struct task_struct *prev, 
 	put_stamp(&stamp);
 }
 
-static __always_inline void came(struct sched_cpu *c, struct stamp *s, struct task_struct *task,
-				 __u64 now)
+static __always_inline void waited(struct sched_cpu *c, struct task_struct *task, __u64 wait_ns)
 {
 	struct cgroup_cpu *groups = cgroup_cpu();
 	struct cgroup_counters *group;
+
+	hist_add(&c->wait, wait_ns);
+	if (!groups)
+		return;
+	group = cgroup_counters(groups, cgroup_slot_of(groups, task));
+	group->waits++;
+	group->wait_ns += wait_ns;
+}
+
+static __always_inline void came(struct sched_cpu *c, struct stamp *s, struct task_struct *task,
+				 __u64 now)
+{
 	__u64 blocked, slot;
 
-	if (!s->ready_ns) {
-		c->unmatched++;
-		return;
-	}
-	hist_add(&c->wait, now - s->ready_ns);
-	if (groups) {
-		group = cgroup_counters(groups, cgroup_slot_of(groups, task));
-		group->waits++;
-		group->wait_ns += now - s->ready_ns;
-	}
+	if (s->ready_ns)
+		waited(c, task, now - s->ready_ns);
+	else
+		c->unmatched++; /* its wake-up was not seen: all of the time counts as blocked */
 	if (!s->off_ns)
 		return;
-	blocked = s->ready_ns - s->off_ns;
+	blocked = (s->ready_ns ?: now) - s->off_ns;
 	if (s->uninterruptible)
 		hist_add(&c->uninterruptible, blocked);
 	if (s->call) {
