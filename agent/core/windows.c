@@ -57,8 +57,8 @@ static void close_window(struct windows *w)
 	attach(w, false);
 }
 
-/* The pauses are random and independent of each other, so that no load that keeps a period of its own
- * can stay in step with the windows, or out of it. */
+/* The pauses are random and independent of each other, so that no load that keeps a period of its
+ * own can stay in step with the windows, or out of it. */
 static void plan_next(struct windows *w, uint64_t now)
 {
 	uint64_t pause_ns = w->period_ns * w->stretch - w->window_ns;

@@ -1,8 +1,9 @@
 /* windows.h - when every syscall is observed: never, in randomly placed windows, or all the time.
  *
  * Keeper only. Windows of syscall.window_ms come once in syscall.period_ms on average, after pauses
- * of random length, so that no periodic load can hide from them or stay in them. The programs are attached just before it
- * opens and detached when it closes, since only that takes their cost off the other calls.
+ * of random length, so that no periodic load can hide from them or stay in them. The programs are
+ * attached just before it opens and detached when it closes, since only that takes their cost off
+ * the other calls.
  */
 #ifndef TRIMTAB_WINDOWS_H
 #define TRIMTAB_WINDOWS_H
