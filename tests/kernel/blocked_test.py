@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""blocked_test.py - the time blocked inside system calls, without any syscall tracepoint, against an
-independent truth.
+"""blocked_test.py - the time blocked inside system calls, without any syscall tracepoint, against
+an independent truth.
 
 The load times each call from outside and knows from the kernel how long its thread ran
 (CLOCK_THREAD_CPUTIME_ID) and waited for a CPU (run_delay of /proc/thread-self/schedstat). What is
@@ -26,13 +26,17 @@ def blocks(syscall, *command, n, alone=True):
     rise = risen(before, after, BLOCKED, syscall=syscall)
     if alone:
         blocked_times(f"times blocked in {syscall}", rise, n)
-        # the load's own loop and its end are in its CPU time; each call may end 50 us early or late
-        # in the eyes of a clock that is read outside of it
-        slack = n * 50e-6 + 1e-3
-        between(f"seconds blocked in {syscall}", sum_risen(before, after, BLOCKED, syscall=syscall),
-                true_blocked_s(truth) - slack, true_blocked_s(truth) + slack)
+        mean_is_right(truth, n, rise, sum_risen(before, after, BLOCKED, syscall=syscall))
     buckets = buckets_risen(before, after, BLOCKED, syscall=syscall)
     return truth, buckets
+
+
+def mean_is_right(truth, n, times, got_s):
+    """The load's own loop and its end are in its CPU time; each call may end 50 us early or late in
+    the eyes of a clock that is read outside of it."""
+    true_s = true_blocked_s(truth) / n
+    slack_s = 50e-6 + 1e-3 / n + true_s / 1000
+    between("mean seconds blocked", got_s / times, true_s - slack_s, true_s + slack_s)
 
 
 def median_is_right(truth, buckets):
@@ -72,9 +76,9 @@ def test_on_a_contended_cpu():
     spin = [("spin", 2, "--cpu", 0)] * 2
     *_, truth = loads(*spin, ("call", "nanosleep", 100, 5000, "--cpu", 0))
     after = program.after(BLOCKED)
-    blocked_times("times", risen(before, after, BLOCKED, syscall="nanosleep"), 100)
-    between("seconds blocked", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
-            true_blocked_s(truth) - 6e-3, true_blocked_s(truth) + 6e-3)
+    times = risen(before, after, BLOCKED, syscall="nanosleep")
+    blocked_times("times", times, 100)
+    mean_is_right(truth, 100, times, sum_risen(before, after, BLOCKED, syscall="nanosleep"))
 
 
 def test_migrating():
@@ -96,10 +100,11 @@ def test_disk_wait():
     got = sum_risen(before, after, BLOCKED, syscall="pwrite64")
     asleep = sum_risen(before, after, "trimtab_sched_uninterruptible_seconds")
     check(risen(before, after, BLOCKED, syscall="pwrite64") > 0, "no write blocked")
-    # others may write at the same time, so only: at least
-    check(got >= 0.95 * true_blocked_s(truth) - 0.003,
+    # others may write at the same time, so only: at least; a virtual machine that is not run for a
+    # while looks blocked to the load, but not to the kernel
+    check(got >= 0.8 * true_blocked_s(truth) - 0.005,
           f"blocked in pwrite64 {got} s, the load was for {true_blocked_s(truth)} s")
-    check(asleep >= 0.95 * true_blocked_s(truth) - 0.003,
+    check(asleep >= 0.8 * true_blocked_s(truth) - 0.005,
           f"uninterruptible for {asleep} s, the load was for {true_blocked_s(truth)} s")
 
 
@@ -111,9 +116,9 @@ def test_blocked_mode():
         after = other.after()
         equal("observed ratio", after.value("trimtab_syscall_observed_ratio"), 0)
         equal("calls observed", after.calls("nanosleep"), 0)
-        blocked_times("times", risen(before, after, BLOCKED, syscall="nanosleep"), 50)
-        between("seconds", sum_risen(before, after, BLOCKED, syscall="nanosleep"),
-                true_blocked_s(truth) - 4e-3, true_blocked_s(truth) + 4e-3)
+        times = risen(before, after, BLOCKED, syscall="nanosleep")
+        blocked_times("times", times, 50)
+        mean_is_right(truth, 50, times, sum_risen(before, after, BLOCKED, syscall="nanosleep"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""sched_test.py - run-queue latency, context switches and uninterruptible sleep against the kernel's own
+"""sched_test.py - run queue, context switches and uninterruptible sleep against the kernel's own
 account of the same tasks.
 
 What trimtab counts is the whole node's, so a test holds it against what its own tasks had, from
@@ -56,21 +56,25 @@ def switches_of(pid):
 def contend(seconds):
     """Two spinning programs and one that sleeps 5 ms at a time, all on the last CPU; returns the
     readings before and after, what the kernel says that these waited in between, and what it said
-    of all tasks of the node at both ends."""
+    of all tasks of the node: before the first reading, after it, before the last and after it."""
     cpu = os.cpu_count() - 1
     spins = [start(LOAD, "spin", 60, "--cpu", cpu) for _ in range(2)]
     sleeper = start(LOAD, "call", "nanosleep", 1000000, 5000, "--cpu", cpu)
     pids = [p.pid for p in (*spins, sleeper)]
     try:
+        tasks = [all_run_delays()]
         before = program.after("trimtab_sched_*")
-        was, all_was = [run_delay_s(pid) for pid in pids], all_run_delays()
+        tasks.append(all_run_delays())
+        was = [run_delay_s(pid) for pid in pids]
         load("call", "nanosleep", 1, int(seconds * 1e6))
-        now, all_now = [run_delay_s(pid) for pid in pids], all_run_delays()
+        now = [run_delay_s(pid) for pid in pids]
+        tasks.append(all_run_delays())
         after = program.after("trimtab_sched_*")
+        tasks.append(all_run_delays())
     finally:
         for process in (*spins, sleeper):
             end(process)
-    return before, after, sum(now) - sum(was), (all_was, all_now)
+    return before, after, sum(now) - sum(was), tasks
 
 
 def test_wait_of_own_tasks():
@@ -89,13 +93,11 @@ def test_wait_of_all_tasks():
     """The sum is what the kernel accounts to all tasks of the node; those that ended in between are
     missing from its account, so there is more room above."""
     def attempt():
-        outer = all_run_delays()
-        before, after, _, (was, now) = contend(1.5)
-        end_outer = all_run_delays()
+        before, after, _, (outer, was, now, end_outer) = contend(1.5)
         low = sum(now[t] - d for t, d in was.items() if t in now)
         high = sum(d - outer.get(t, 0) for t, d in end_outer.items())
         between("seconds waited for CPUs", sum_risen(before, after, WAIT), 0.97 * low - 0.01,
-                1.5 * high + 0.05)
+                1.3 * high + 0.05)
 
     retry(5, attempt)
 
@@ -152,8 +154,9 @@ def test_against_bpftrace():
            "@long": sum(n for edge, n in buckets_risen(before, after, WAIT).items()
                         if edge > 0.0005 * STEP)}
     for name, value in got.items():
-        # each of the two hooks reads the clock for itself; waits near 0.5 ms fall on either side
-        between(f"{name} of {truth}", value, 0.8 * truth[name], 1.02 * truth[name] + 5)
+        # Each of the two reads the clock for itself; waits near 0.5 ms fall on either side; and on a
+        # busy node bpftrace misses events.
+        between(f"{name} of {truth}", value, 0.8 * truth[name], 1.1 * truth[name] + 5)
 
 
 def test_switches_of_the_node():
@@ -208,15 +211,17 @@ def test_uninterruptible():
     """D state: a load that reads a device directly is in it for each read; kernel threads that are
     idle (TASK_IDLE) are not."""
     n = 400
+    blocked = {"name": "trimtab_syscall_blocked_seconds", "syscall": "pread64"}
     with Loop() as loop:
-        before = program.after("trimtab_sched_*")
-        truth = load("write", loop.path, n, 65536, "--direct", "--read")
-        after = program.after("trimtab_sched_*")
-    blocked_s = (truth["call_ns_sum"] - truth["cpu_ns"] - truth["run_delay_ns"]) / 1e9
-    check(risen(before, after, ASLEEP) >= 0.9 * n,
-          f"{risen(before, after, ASLEEP)} times in D state, the load {n} times")
-    got = sum_risen(before, after, ASLEEP)
-    check(got >= 0.95 * blocked_s - 0.003, f"{got} s in D state, the load alone {blocked_s} s")
+        before = program.after()
+        load("write", loop.path, n, 65536, "--direct", "--read")
+        after = program.after()
+    times, got = risen(before, after, ASLEEP), sum_risen(before, after, ASLEEP)
+    check(times >= 0.9 * n, f"{times} times in D state, the load alone {n} times")
+    # blocked_test holds the time blocked in calls against an independent truth
+    check(times >= 0.98 * risen(before, after, **blocked), f"{times} times in D state")
+    check(got >= 0.98 * sum_risen(before, after, **blocked),
+          f"{got} s in D state, {sum_risen(before, after, **blocked)} s blocked in reads")
 
 
 def test_idle_threads_are_not_uninterruptible():
@@ -232,29 +237,6 @@ def test_idle_threads_are_not_uninterruptible():
         check(got < 0.5 * elapsed, f"{got} s in D state within {elapsed} s of rest")
 
     retry(10, attempt)
-
-
-def test_quantiles():
-    """A sleeper alone on a CPU that spins: its waits are those of one slice. Held against the mean
-    that the kernel accounts to it: the bucket of the mean wait is among those that rose."""
-    cpu = os.cpu_count() - 1
-    spin = start(LOAD, "spin", 60, "--cpu", cpu)
-    sleeper = start(LOAD, "call", "nanosleep", 1000000, 10000, "--cpu", cpu)
-    n = 100
-    try:
-        was, had = run_delay_s(spin.pid), switches_of(spin.pid)["nonvoluntary"]
-        before = program.after("trimtab_sched_*")
-        load("call", "nanosleep", n, 10000)
-        after = program.after("trimtab_sched_*")
-        now, has = run_delay_s(spin.pid), switches_of(spin.pid)["nonvoluntary"]
-    finally:
-        end(spin)
-        end(sleeper)
-    check(has > had, "the spinning program was never switched from")
-    mean_s = (now - was) / (has - had)
-    buckets = buckets_risen(before, after, WAIT)
-    near = sum(count for edge, count in buckets.items() if mean_s / 4 < edge < mean_s * 4)
-    check(near >= 0.5 * (has - had), f"{near} waits near the mean of {mean_s} s, {has - had} made")
 
 
 def test_nothing_is_lost():
@@ -274,4 +256,4 @@ if __name__ == "__main__":
             test_wait_of_own_tasks, test_wait_of_all_tasks, test_against_bpftrace,
             test_switches_of_the_node,
             test_voluntary_switches, test_involuntary_switches, test_uninterruptible,
-            test_idle_threads_are_not_uninterruptible, test_quantiles, test_nothing_is_lost]))
+            test_idle_threads_are_not_uninterruptible, test_nothing_is_lost]))
