@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""disk_test.py - block I/O on loop devices: requests, bytes, flushes, discards and errors exactly, and
-their durations where the device is slowed down.
+"""disk_test.py - block I/O on loop devices: requests, bytes, flushes, discards and errors exactly,
+and their durations where the device is slowed down.
 
 The truth is what the load did and what the kernel counts in /sys/block/DEVICE/stat. A slow device
 is a loop device with direct I/O on a file: the loop driver's own I/O is charged to the blkio cgroup
@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 
 from lib import (DEADLINE_S, EXACT, LOAD, STEP, Loop, Skip, Trimtab, aligned, between,
-                 buckets_risen, check, die_with_parent, equal, load, loads, main, median_bucket, risen,
-                 run, sum_risen, until)
+                 buckets_risen, check, die_with_parent, equal, load, loads, main, median_bucket,
+                 risen, run, sum_risen, until)
 
 DURATION = "trimtab_block_io_duration_seconds"
 BYTES = "trimtab_block_io_bytes_total"

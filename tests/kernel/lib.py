@@ -1,5 +1,5 @@
-"""What the kernel tests share: the program started on a free port with a state directory of its own,
-what it serves read back, waits for conditions, loads with exact counts, and the TAP lines.
+"""What the kernel tests share: the program started on a free port with a state directory of its
+own, what it serves read back, waits for conditions, loads with exact counts, and the TAP lines.
 
 In:      BUILD (default build), TRIMTAB (default BUILD/trimtab); root
 Out:     on standard output "ok NAME", "not ok NAME reason", "skip NAME reason"
@@ -193,8 +193,8 @@ class Trimtab:
         enter = ["ip", "netns", "exec", self.netns] if self.netns else []
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRIMTAB_")}
         self.process = start(*enter, PROGRAM, "run", "--listen", f"127.0.0.1:{free_port()}",
-                             "--state-dir", self.state, env={**environment, **self.env}, stderr=self.log,
-                             stdout=self.log)
+                             "--state-dir", self.state, env={**environment, **self.env},
+                             stderr=self.log, stdout=self.log)
         try:
             self.address = until("the program's address", self._address)
             until("/readyz", self._ready)
@@ -422,8 +422,8 @@ class Loop:
         """The kernel's own counts of the device."""
         with open(f"/sys/block/{self.name}/stat") as f:
             n = [int(x) for x in f.read().split()]
-        return {"reads": n[0], "read_bytes": n[2] * 512, "writes": n[4], "written_bytes": n[6] * 512,
-                "discards": n[11], "flushes": n[15]}
+        return {"reads": n[0], "read_bytes": n[2] * 512, "writes": n[4], 
+                "written_bytes": n[6] * 512, "discards": n[11], "flushes": n[15]}
 
 
 def aligned(size):

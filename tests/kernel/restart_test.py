@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""restart_test.py - kill -9 of the agent and of the keeper under load: no counter falls, no sample is
-lost, the program recovers, and nothing stays behind.
+"""restart_test.py - kill -9 of the agent and of the keeper under load: no counter falls, no sample
+is lost, the program recovers, and nothing stays behind.
 """
 import os
 import signal
 import subprocess
 
-from lib import (LOAD, Loop, Trimtab, alive, blocked_times, check, end, equal, falls, load, main, risen,
-                 start, until)
+from lib import (LOAD, Loop, Trimtab, alive, blocked_times, check, end, equal, falls, load, main,
+                 risen, start, until)
 
 DURATION = "trimtab_syscall_duration_seconds"
 BLOCKED = "trimtab_syscall_blocked_seconds"
@@ -36,7 +36,7 @@ def test_agent_killed_under_load():
     with Trimtab() as program, Loop() as loop:
         before = program.after()
         running = [
-            start(LOAD, "call", "getpriority", n, stdout=subprocess.DEVNULL),
+            start(LOAD, "call", "tee_bad", n, stdout=subprocess.DEVNULL),
             start(LOAD, "call", "nanosleep", sleeps, 5000, stdout=subprocess.DEVNULL),
             start(LOAD, "write", loop.path, 20000, 4096, "--direct", stdout=subprocess.DEVNULL),
         ]
@@ -54,9 +54,10 @@ def test_agent_killed_under_load():
             for process in running:
                 end(process)
         after = program.after()
-        equal("getpriority", risen(before, after, DURATION, syscall="getpriority"), n)
+        equal("tee", risen(before, after, DURATION, syscall="tee"), n)
         equal("nanosleep", risen(before, after, DURATION, syscall="nanosleep"), sleeps)
-        blocked_times("blocked in nanosleep", risen(before, after, BLOCKED, syscall="nanosleep"), sleeps)
+        blocked_times("blocked in nanosleep",
+                      risen(before, after, BLOCKED, syscall="nanosleep"), sleeps)
         equal("writes", risen(before, after, "trimtab_block_io_duration_seconds",
                               device=loop.name, op="write", stage="device"), 20000)
         equal("bytes", risen(before, after, "trimtab_block_io_bytes_total", device=loop.name,

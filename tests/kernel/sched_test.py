@@ -12,8 +12,8 @@ import signal
 import subprocess
 import time
 
-from lib import (EXACT, LOAD, STEP, Loop, Skip, Trimtab, between, buckets_risen, check, end, equal, load, main,
-                 retry, risen, start, sum_risen)
+from lib import (EXACT, LOAD, STEP, Loop, Skip, Trimtab, between, buckets_risen, check, end, equal,
+                 load, main, retry, risen, start, sum_risen)
 
 WAIT = "trimtab_sched_wait_seconds"
 SWITCHES = "trimtab_sched_switches_total"
@@ -78,13 +78,13 @@ def contend(seconds):
 
 
 def test_wait_of_own_tasks():
-    """At least what three tasks that share a CPU waited, and most of it in waits of milliseconds."""
+    """At least what three tasks that share a CPU waited, most of it in milliseconds at a time."""
     before, after, own_s, _ = contend(2)
     check(own_s > 1, f"the tasks waited only {own_s} s: no contention was made")
     got = sum_risen(before, after, WAIT)
     check(got >= own_s - 0.02, f"waited {got} s, three tasks alone {own_s} s")
     buckets = buckets_risen(before, after, WAIT)
-    # at least the share of the sum that the sleeper and the spinning ones had: slices of 1 ms and more
+    # what the sleeper and the spinning ones had: slices of 1 ms and more
     long_s = sum(n * edge for edge, n in buckets.items() if edge > 0.0005)
     check(long_s >= 0.9 * own_s, f"only {long_s} s in waits of more than 0.5 ms, of {own_s} s")
 
@@ -154,8 +154,8 @@ def test_against_bpftrace():
            "@long": sum(n for edge, n in buckets_risen(before, after, WAIT).items()
                         if edge > 0.0005 * STEP)}
     for name, value in got.items():
-        # Each of the two reads the clock for itself; waits near 0.5 ms fall on either side; and on a
-        # busy node bpftrace misses events.
+        # Each of the two reads the clock for itself; waits near 0.5 ms fall on either side; and on
+        # a busy node bpftrace misses events.
         between(f"{name} of {truth}", value, 0.8 * truth[name], 1.1 * truth[name] + 5)
 
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""syscall_test.py - system calls in exact mode: N calls rise by N, whatever CPU they are made on, with
-their errors by errno, their durations in the right bucket, and the slot table overflowing.
+"""syscall_test.py - system calls in exact mode: N calls rise by N, whatever CPU they are made on,
+with their errors by errno, their durations in the right bucket, and the slot table overflowing.
 
 The kinds are ones that nothing else on a node makes, so the counts must be equal, not at least.
 """
 import ctypes
 import os
 
-from lib import (EXACT, STEP, Trimtab, between, buckets_risen, check, child, equal, load, loads, main,
-                 median_bucket, retry, risen)
+from lib import (EXACT, STEP, Trimtab, between, buckets_risen, check, child, equal, load, loads,
+                 main, median_bucket, retry, risen)
 
 DURATION = "trimtab_syscall_duration_seconds"
 ERRORS = "trimtab_syscall_errors_total"
@@ -27,7 +27,6 @@ KINDS = {
     "readahead_bad": ("readahead", "EBADF"),
     "inotify_rm_watch_bad": ("inotify_rm_watch", "EBADF"),
     "timer_delete_bad": ("timer_delete", "EINVAL"),
-    "shmctl_bad": ("shmctl", "EINVAL"),
     "msgctl_bad": ("msgctl", "EINVAL"),
     "chroot_enoent": ("chroot", "ENOENT"),
     "getitimer_fault": ("getitimer", "EFAULT"),
@@ -35,7 +34,7 @@ KINDS = {
     "getsid_esrch": ("getsid", "ESRCH"),
 }
 
-# Numbers that hardly any program of a node makes, and that do nothing when all their arguments are -1.
+# Numbers that hardly any program of a node makes; they do nothing when all arguments are -1.
 RARE = [
     *range(29, 32), 36, *range(64, 68), *range(69, 72), 76, 82, 84, 86, 88, 93, 94, 100,
     103, *range(114, 118), 119, 125, 129, 132, 136, *range(140, 149), 161, 164, 168,
@@ -47,7 +46,7 @@ RARE = [
 ]
 
 
-def test_exact_counts():
+def exact_counts():
     n = 1000
     before = program.after("trimtab_syscall_*")
     for i, kind in enumerate(KINDS):
@@ -63,13 +62,18 @@ def test_exact_counts():
               {error: n + i} if error else {})
 
 
+def test_exact_counts():
+    """Should another program make one of these calls just then, the next attempt tells."""
+    retry(3, exact_counts)
+
+
 def test_exact_on_all_cpus():
-    commands = [("call", "getpriority", 50000, "--cpu", cpu) for cpu in range(os.cpu_count())]
-    commands += [("call", "getpriority", 50000), ("call", "times", 50000)]
+    commands = [("call", "tee_bad", 50000, "--cpu", cpu) for cpu in range(os.cpu_count())]
+    commands += [("call", "tee_bad", 50000), ("call", "times", 50000)]
     before = program.after("trimtab_syscall_*")
     loads(*commands)
     after = program.after("trimtab_syscall_*")
-    equal("getpriority", risen(before, after, DURATION, syscall="getpriority"),
+    equal("tee", risen(before, after, DURATION, syscall="tee"),
           50000 * (os.cpu_count() + 1))
     equal("times", risen(before, after, DURATION, syscall="times"), 50000)
 
@@ -171,5 +175,5 @@ if __name__ == "__main__":
     with Trimtab(EXACT) as program:
         raise SystemExit(main([
             test_exact_counts, test_exact_on_all_cpus, test_exact_in_migrating_threads,
-            test_duration_median, test_duration_sum, test_waits_are_told_from_work, test_text_agrees,
-            test_overflow_reconciles, test_nothing_is_lost]))
+            test_duration_median, test_duration_sum, test_waits_are_told_from_work,
+            test_text_agrees, test_overflow_reconciles, test_nothing_is_lost]))

@@ -14,8 +14,8 @@ import struct
 import subprocess
 import time
 
-from lib import (EXACT, LOAD, STEP, Cgroup, Failed, Trimtab, buckets_risen, check, child, end, equal,
-                 in_own_network, load, main, nstat, retry, risen, run, start, until)
+from lib import (EXACT, LOAD, STEP, Cgroup, Failed, Trimtab, buckets_risen, check, child, end,
+                 equal, in_own_network, load, main, nstat, retry, risen, run, start, until)
 
 OPENED = "trimtab_tcp_opened_total"
 CONNECT = "trimtab_tcp_connect_seconds"
@@ -224,7 +224,7 @@ def test_retransmitted_bulk():
     try:
         (here, there), = pairs(port, 1)
         before, was = program.after(), nstat()
-        n = 4 << 20
+        n = 24 << 20
         pid = child(lambda: here.sendall(b"x" * n))
         with Loss("tcp", "dport", port, "numgen", "random", "mod", 100, "<", 8) as loss:
             receive(there, n)

@@ -139,16 +139,17 @@ def test_mode_changes():
             program.exact(30)
             equal("mode", mode(), "exact")
             before = program.after("trimtab_syscall_*")
-            load("call", "getpriority", n)
+            load("call", "timer_delete_bad", n)
             after = program.after("trimtab_syscall_*")
-            equal("calls in exact mode", after.calls("getpriority") - before.calls("getpriority"), n)
+            equal("calls in exact mode",
+                  after.calls("timer_delete") - before.calls("timer_delete"), n)
             program.exact(0)
             equal("mode", mode(), "windows")
             windowed = program.after("trimtab_syscall_*")
-            load("call", "getpriority", n)
+            load("call", "timer_delete_bad", n)
             last = program.after("trimtab_syscall_*")
             between("calls in windows mode",
-                    last.calls("getpriority") - windowed.calls("getpriority"), 0, n)
+                    last.calls("timer_delete") - windowed.calls("timer_delete"), 0, n)
             now = program.text()
             equal("counters that fell", falls(text, now), [])
             text = now
