@@ -22,7 +22,7 @@ BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 OUT = os.path.join(BUILD, "bench")
 DEADLINE_S = 20  # for anything that is waited for
 
-WARN = ["-Wall", "-Wextra", "-Werror"]
+WARN = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
 HELPERS = {
     "loops": ["gcc", "-std=gnu17", "-O2", *WARN, "loops.c"],
     "floor": ["gcc", "-std=gnu17", "-O2", *WARN, "floor.c", "-lbpf"],

@@ -20,6 +20,21 @@ int floor_sys_exit(void *args)
 	return 0;
 }
 
+/* the same two with one clock read each: what any duration costs */
+static unsigned long long (*const clock_ns)(void) = (void *)5; /* bpf_ktime_get_ns */
+
+SEC("tp_btf/sys_enter")
+int clock_sys_enter(void *args)
+{
+	return clock_ns() == 0;
+}
+
+SEC("tp_btf/sys_exit")
+int clock_sys_exit(void *args)
+{
+	return clock_ns() == 0;
+}
+
 SEC("tp_btf/sched_switch")
 int floor_switch(void *args)
 {
