@@ -9,7 +9,7 @@ left of the time of its calls is the time blocked: an identity that holds howeve
 import os
 
 from lib import (EXACT, STEP, Loop, Trimtab, between, blocked_times, buckets_risen, check, equal,
-                 load, loads, main, median_bucket, risen, sum_risen)
+                 load, loads, main, median_bucket, risen, runs_of_init, sum_risen)
 
 BLOCKED = "trimtab_syscall_blocked_seconds"
 
@@ -20,12 +20,12 @@ def true_blocked_s(truth):
 
 def blocks(syscall, *command, n, alone=True):
     """`command` blocks n times in `syscall`, which nobody else calls if alone."""
-    before = program.after(BLOCKED)
+    before, runs = program.after(BLOCKED), runs_of_init()
     truth = load(*command)
-    after = program.after(BLOCKED)
+    after, runs = program.after(BLOCKED), runs_of_init() - runs
     rise = risen(before, after, BLOCKED, syscall=syscall)
     if alone:
-        blocked_times(f"times blocked in {syscall}", rise, n)
+        blocked_times(f"times blocked in {syscall}", rise, n, runs)
         mean_is_right(truth, n, rise, sum_risen(before, after, BLOCKED, syscall=syscall))
     buckets = buckets_risen(before, after, BLOCKED, syscall=syscall)
     return truth, buckets
@@ -72,21 +72,21 @@ def test_futex():
 def test_on_a_contended_cpu():
     """The wait for a CPU after the wake-up is no part of the time blocked: a sleeper of 5 ms that
     two spinning programs keep from the CPU."""
-    before = program.after(BLOCKED)
+    before, runs = program.after(BLOCKED), runs_of_init()
     spin = [("spin", 2, "--cpu", 0)] * 2
     *_, truth = loads(*spin, ("call", "nanosleep", 100, 5000, "--cpu", 0))
-    after = program.after(BLOCKED)
+    after, runs = program.after(BLOCKED), runs_of_init() - runs
     times = risen(before, after, BLOCKED, syscall="nanosleep")
-    blocked_times("times", times, 100)
+    blocked_times("times", times, 100, runs)
     mean_is_right(truth, 100, times, sum_risen(before, after, BLOCKED, syscall="nanosleep"))
 
 
 def test_migrating():
-    before = program.after(BLOCKED)
+    before, runs = program.after(BLOCKED), runs_of_init()
     load("threads", "nanosleep", 30, 32, 10000, "--migrate")
-    after = program.after(BLOCKED)
+    after, runs = program.after(BLOCKED), runs_of_init() - runs
     buckets = buckets_risen(before, after, BLOCKED, syscall="nanosleep")
-    blocked_times("times", sum(buckets.values()), 960)
+    blocked_times("times", sum(buckets.values()), 960, runs)
     short = sum(n for edge, n in buckets.items() if edge < 0.0098)
     check(short <= 960 // 50, f"{short} sleeps of 10 ms blocked for less")
 
@@ -111,13 +111,13 @@ def test_disk_wait():
 def test_blocked_mode():
     """Without any syscall tracepoint the same is complete, and no call is said to be observed."""
     with Trimtab({**EXACT, "TRIMTAB_SYSCALL_MODE": "blocked"}) as other:
-        before = other.after()
+        before, runs = other.after(), runs_of_init()
         truth = load("call", "nanosleep", 50, 4000)
-        after = other.after()
+        after, runs = other.after(), runs_of_init() - runs
         equal("observed ratio", after.value("trimtab_syscall_observed_ratio"), 0)
         equal("calls observed", after.calls("nanosleep"), 0)
         times = risen(before, after, BLOCKED, syscall="nanosleep")
-        blocked_times("times", times, 50)
+        blocked_times("times", times, 50, runs)
         mean_is_right(truth, 50, times, sum_risen(before, after, BLOCKED, syscall="nanosleep"))
 
 

@@ -215,8 +215,9 @@ def test_slow_device():
     device_s = sum_risen(before, after, DURATION, stage="device", **labels)
     queue_s = sum_risen(before, after, DURATION, stage="queue", **labels)
     true_s = truth["call_ns_sum"] / 1e9
-    # the rest of a call is its way to the device and back to the load
-    rest_s = (truth["cpu_ns"] + truth["run_delay_ns"]) / 1e9 + n * 200e-6
+    # the rest of a call is its way to the device and back to the load, and what the host takes of a
+    # virtual CPU's time on it
+    rest_s = (truth["cpu_ns"] + truth["run_delay_ns"]) / 1e9 + n * 1e-3
     between("seconds of queue and device", queue_s + device_s, true_s - rest_s, true_s)
     median = median_bucket(buckets_risen(before, after, DURATION, stage="device", **labels))
     true_median = truth["call_ns_median"] / 1e9

@@ -43,13 +43,20 @@ class Failed(Exception):
     pass
 
 
+class Missing(Failed):
+    """A count that is too low."""
+
+
 def check(condition, reason):
     if not condition:
         raise Failed(reason)
 
 
 def equal(what, got, want):
-    check(got == want, f"{what}: {got}, must be {want}")
+    reason = f"{what}: {got}, must be {want}"
+    if isinstance(want, (int, float)) and got < want:
+        raise Missing(reason)
+    check(got == want, reason)
 
 
 def between(what, got, low, high):
@@ -68,11 +75,25 @@ def until(what, condition, deadline_s=DEADLINE_S):
         time.sleep(0.01)
 
 
-def blocked_times(what, got, n):
-    """A timer that fires before the task has stopped running blocks nobody, and on a busy node the
-    kernel runs no BPF program (bpftrace's neither) for one switch in some hundred to thousand. None
-    counts twice."""
-    between(what, got, n - max(1, n // 50), n)
+def runs_of_init():
+    """How often PID 1 ran. The kernel of the virtual machine that trimtab is developed on runs no
+    BPF program (bpftrace's neither; ftrace has the events) while PID 1, the sandbox's own, is the
+    current task: nor for the switch away from it, nor for interrupts that come in the meantime.
+    Elsewhere this hides no event, and PID 1 hardly runs."""
+    runs = 0
+    for task in os.listdir("/proc/1/task"):
+        try:
+            with open(f"/proc/1/task/{task}/status") as f:
+                runs += sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+        except OSError:
+            pass  # the thread has ended
+    return runs
+
+
+def blocked_times(what, got, n, runs):
+    """A timer that fires before the task has stopped running blocks nobody, and of what happens
+    around each of `runs` runs of PID 1 one switch may be missing. None counts twice."""
+    between(what, got, n - 1 - min(runs, n // 50), n)
 
 
 def retry(attempts, attempt):
@@ -487,6 +508,20 @@ def in_own_network():
 # --- running tests
 
 
+def whole(test):
+    """Runs a test; once more, twice at most, if a count is too low and PID 1 ran."""
+    for again in (2, 1, 0):
+        runs = runs_of_init()
+        try:
+            return test()
+        except Missing as e:
+            runs = runs_of_init() - runs
+            if not again or not runs:
+                raise
+            print(f"# {test.__name__} again: {e}; PID 1 ran {runs} times", flush=True)
+    return None
+
+
 def main(tests):
     """Runs tests in order, each a function whose name is the test's; returns the status."""
     if os.geteuid():
@@ -499,7 +534,7 @@ def main(tests):
             continue
         begun = time.monotonic()
         try:
-            test()
+            whole(test)
             print(f"ok {name} # {time.monotonic() - begun:.1f} s", flush=True)
         except Skip as e:
             print(f"skip {name} {e}", flush=True)
