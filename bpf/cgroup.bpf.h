@@ -1,9 +1,9 @@
 /* cgroup.bpf.h - whose account something goes to: the slot of a task's or socket's cgroup.
  *
  * User space leases the slots to the busiest cgroups (agent/sense/cgroup_slots.c): cgroup_ids holds
- * who has one, the rest is charged to slot 0, "other", and noted in cgroup_misses so that user
- * space finds the busy ones. Each CPU remembers what it looked up by the address of the task's
- * css_set, until user space turns cgroup_generation.
+ * who has one, the rest is charged to slot 0, "other", and counted so that user space finds the
+ * busy ones. Each CPU remembers what it looked up by the address of the task's css_set, until
+ * another takes its place or user space turns the generation: then its count goes to cgroup_misses.
  */
 #ifndef TRIMTAB_CGROUP_BPF_H
 #define TRIMTAB_CGROUP_BPF_H
@@ -21,7 +21,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, CGROUP_MISSES);
 	__type(key, __u64);
-	__type(value, __u64); /* how often it was looked up in vain */
+	__type(value, __u64); /* how often it was charged to "other" */
 } cgroup_misses SEC(".maps");
 
 struct {
@@ -51,18 +51,33 @@ static __always_inline __u64 cgroup_id_of(struct css_set *set)
 	return state->cgroup->kn->id;
 }
 
-static __noinline __u64 cgroup_look_up(__u64 id)
+static __always_inline __u32 cgroup_slot_by_id(__u64 id)
 {
 	__u32 *slot = bpf_map_lookup_elem(&cgroup_ids, &id);
-	__u64 one = 1, *misses;
 
-	if (slot)
-		return *slot;
-	misses = bpf_map_lookup_elem(&cgroup_misses, &id);
+	return slot ? *slot : 0;
+}
+
+/* Notes what a cgroup without a slot did on this CPU while it was remembered. */
+static __always_inline void cgroup_note_misses(struct cgroup_remembered *r)
+{
+	__u64 id = r->id, n = r->misses, *misses = bpf_map_lookup_elem(&cgroup_misses, &id);
+
 	if (misses)
-		__sync_fetch_and_add(misses, 1);
+		__sync_fetch_and_add(misses, n);
 	else
-		bpf_map_update_elem(&cgroup_misses, &id, &one, BPF_NOEXIST);
+		bpf_map_update_elem(&cgroup_misses, &id, &n, BPF_NOEXIST);
+	r->misses = 0;
+}
+
+static __noinline int cgroup_look_up(struct cgroup_remembered *r, __u64 id)
+{
+	if (!r)
+		return 0;
+	if (r->misses)
+		cgroup_note_misses(r);
+	r->slot = cgroup_slot_by_id(id);
+	r->id = id;
 	return 0;
 }
 
@@ -74,10 +89,12 @@ static __always_inline __u64 cgroup_slot_of(struct cgroup_cpu *c, struct task_st
 	struct cgroup_remembered *r = &c->remembered[(key >> 6) & (CGROUP_REMEMBERED - 1)];
 
 	if (unlikely(r->set != key || r->generation != c->generation)) {
-		r->slot = cgroup_look_up(cgroup_id_of(set));
+		cgroup_look_up(r, cgroup_id_of(set));
 		r->set = key;
 		r->generation = c->generation;
 	}
+	if (unlikely(!r->slot))
+		r->misses++;
 	return r->slot;
 }
 

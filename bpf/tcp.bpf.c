@@ -64,7 +64,7 @@ static __noinline struct cgroup_counters *group_of(struct sock *sk)
 	if (!groups || !sk)
 		return NULL;
 	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
-		slot = cgroup_look_up(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id));
+		slot = cgroup_slot_by_id(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id));
 	return cgroup_counters(groups, slot);
 }
 

@@ -140,6 +140,8 @@ struct cgroup_remembered {
 	__u64 set; /* the css_set, as the distance of its address from the struct it stands in */
 	__u32 generation;
 	__u32 slot;
+	__u64 id;     /* the cgroup */
+	__u64 misses; /* times it was charged to "other", not yet in cgroup_misses */
 };
 
 /* One for each CPU. */

@@ -2,10 +2,11 @@
  * them.
  *
  * The BPF programs charge what they see to the slot of a cgroup if it has one, else to "other", and
- * note whom they looked up in vain. Every SLOTS_TICKS ticks the busiest of those get the free
- * slots; when none is free, the slot with the least activity since the last look is taken away, if
- * it had less than the newcomer. A slot taken away is folded into "other" at the next look, when no
- * CPU charges it any more: the sum over all cgroups is at any time what the probes saw on the node.
+ * count those charges by cgroup. Every SLOTS_TICKS ticks the busiest of those get the free slots;
+ * when none is free, the slot with the least activity since the last look is taken away, if it had
+ * less than half of the newcomer's: else cgroups that do the same would take it from each other. A
+ * slot taken away is folded into "other" at the next look, when no CPU charges it any more: the sum
+ * over all cgroups is at any time what the probes saw on the node.
  *
  * Source: BPF arrays mapped by the keeper, and two hashes by system calls. Bounds: CGROUP_SLOTS - 1
  * cgroups. Cost: a read a slot in use and CPU; at each look at most 3 calls a cgroup without a
@@ -132,7 +133,7 @@ static int by_misses(const void *a, const void *b)
 	return x->misses < y->misses ? 1 : x->misses > y->misses ? -1 : 0;
 }
 
-/* Whom the programs looked up in vain, the busiest first; the list starts anew with this. */
+/* Whom the programs charged to "other", the busiest first; the list starts anew with this. */
 static size_t take_misses(struct agent *a, struct candidate *ret)
 {
 	int fd = a->maps->cgroup_misses_fd;
@@ -158,16 +159,24 @@ static bool has_name(struct cgroup_slots *s, uint64_t id, uint64_t now)
 	return strncmp(cgroup_name(s->names, id, now), "cgroup:", 7) != 0;
 }
 
-static bool lease(struct agent *a, uint32_t slot, uint64_t id)
+static void lease(struct agent *a, uint32_t slot, uint64_t id)
 {
 	struct shared_cgroup *c = &a->shared->cgroup[slot];
 
 	sum_slot(a, slot, c->base);
 	if (bpf_map_update_elem(a->maps->cgroup_ids_fd, &id, &slot, BPF_ANY))
-		return false;
+		return;
 	c->activity = c->base[WAITS];
 	c->id = id;
-	return true;
+}
+
+/* What a CPU counted before the slot was leased may come to light after. */
+static bool has_slot(const struct agent *a, uint64_t id)
+{
+	for (uint32_t slot = 1; slot < CGROUP_SLOTS; slot++)
+		if (a->shared->cgroup[slot].id == id && !a->shared->cgroup[slot].draining)
+			return true;
+	return false;
 }
 
 static uint32_t free_slot(const struct agent *a)
@@ -224,13 +233,15 @@ static void lease_slots(struct agent *a, struct cgroup_slots *s, uint64_t now)
 	n = take_misses(a, candidates);
 	measure_activity(a, activity);
 	for (size_t i = 0; i < n; i++) {
-		if (!has_name(s, candidates[i].id, now))
+		if (has_slot(a, candidates[i].id) || !has_name(s, candidates[i].id, now))
 			continue;
 		slot = free_slot(a);
-		if (slot)
+		if (slot) {
 			lease(a, slot, candidates[i].id);
-		else
-			evict(a, activity, candidates[i].misses);
+			activity[slot] = candidates[i].misses;
+		} else {
+			evict(a, activity, candidates[i].misses / 2);
+		}
 	}
 	turn_generation(a);
 }
@@ -246,6 +257,8 @@ static int tick(struct agent *a, void *state, uint64_t now)
 	for (uint32_t slot = 0; slot < CGROUP_SLOTS; slot++)
 		if (!slot || a->shared->cgroup[slot].id)
 			write_slot(a, s, slot, now);
+	for (int i = 0; i < SHARED_CGROUP_COUNTERS; i++)
+		store_end(a->store, &metrics[i], now);
 	return 0;
 }
 

@@ -107,6 +107,9 @@ static int tick(struct agent *a, void *state, uint64_t now)
 		no_issue += d->no_issue_time;
 		no_start += d->no_start_time;
 	}
+	store_end(a->store, &DURATION, now);
+	store_end(a->store, &BYTES, now);
+	store_end(a->store, &ERRORS, now);
 	store_set(a->store, &lost_metric, now, no_issue, "probe", "disk", "reason", "no_issue_time",
 		  NULL);
 	store_set(a->store, &lost_metric, now, no_start, "probe", "disk", "reason", "iostats_off",

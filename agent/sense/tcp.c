@@ -82,6 +82,10 @@ static const struct metric SWEEPS METRIC = {
     "Walks over all sockets; what is said to be as of the last sweep is that old.",
     "the keeper's count"};
 
+/* Of a port; one that is folded into "other" has none. */
+static const struct metric *const of_ports[] = {&RTT,	      &CONNECT, &ACCEPT, &FAILED,
+						&RETRANSMITS, &RESETS,	&OPENED, &LISTEN_DROPS};
+
 static const char *const states[TCP_STATES] = {
     NULL,    "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2",	"time_wait",
     "close", "close_wait",  "last_ack", "listen",   "closing",	 "new_syn_recv"};
@@ -230,6 +234,8 @@ static int tick(struct agent *a, void *state, uint64_t now)
 		write_port(a, p, directions[i < TCP_DIRECTIONS ? i : p->direction & 1], port, now);
 	}
 	write_sums(a, now);
+	for (size_t i = 0; i < sizeof(of_ports) / sizeof(of_ports[0]); i++)
+		store_end(a->store, of_ports[i], now);
 	write_totals(a, now);
 	return 0;
 }

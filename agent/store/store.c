@@ -159,7 +159,6 @@ static uint64_t seal_of(const struct series *x)
 
 /* --- places */
 
-/* Only a stale series is released, so the times in series_full_ns and hists_full_ns have passed. */
 static void release(struct store *s, uint32_t i)
 {
 	struct series *x = series_at(s, i);
@@ -458,6 +457,18 @@ struct hist *store_hist(struct store *s, const struct metric *m, uint64_t now_ns
 	}
 	set_written(x, now_ns);
 	return hist_at(s, x->hist - 1);
+}
+
+void store_end(struct store *s, const struct metric *m, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < s->series_mark; i++) {
+		const struct series *x = series_at(s, i);
+
+		if (x->metric == m && x->written_ns && x->written_ns < now_ns) {
+			release(s, i);
+			s->series_full_ns = s->hists_full_ns = 0;
+		}
+	}
 }
 
 /* --- reading */

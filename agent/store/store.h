@@ -79,6 +79,11 @@ __attribute__((sentinel)) void store_add(struct store *s, const struct metric *m
 __attribute__((sentinel)) struct hist *store_hist(struct store *s, const struct metric *m,
 						  uint64_t now_ns, ...);
 
+/* Ends the series of a metric that were not written at now_ns: for a source that writes all of them
+ * each time, so that what it has moved to another series ("other") is not there twice. 2 ns a
+ * series of the store. */
+void store_end(struct store *s, const struct metric *m, uint64_t now_ns);
+
 /* Walks the live series in an order that keeps a metric's series together (by metric name, then
  * by labels). *cursor starts at 0. Returns NULL at the end. Walk in one go: a series made in
  * between is left out, and a walk begun in between may move the others. */

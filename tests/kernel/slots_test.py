@@ -100,13 +100,15 @@ def test_busiest_cgroup_gets_a_slot():
         try:
             for path in paths[:-1]:
                 running.append(start_in(path, LOAD, "sleep", 100000, 50, stdout=subprocess.DEVNULL))
-            until("most slots are leased",
-                  lambda: len(program.after().having(WAITS)) >= CGROUP_SLOTS - 16, 60)
+            until("most slots are leased and have a few waits each",
+                  lambda: total(program.after(), WAITS) >= 20000 and
+                  len(program.series(WAITS).having(WAITS)) >= CGROUP_SLOTS - 16, 60)
             running.append(start_in(paths[-1], LOAD, "sleep", 1000000, 1, stdout=subprocess.DEVNULL))
             until("the busiest one has a slot", lambda: has_slot(paths[-1]), 60)
         finally:
             for process in running:
                 end(process)
+        test_cgroups_sum_up()
 
 
 def connect_once():

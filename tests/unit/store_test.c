@@ -505,6 +505,28 @@ static void test_stale_series_are_left_out_until_written_again(void **state)
 	block_free(&b);
 }
 
+static void test_series_are_ended_that_were_not_written(void **state)
+{
+	struct block b = block_new(3, 2);
+
+	store_set(b.store, &counter, START, 10, "device", "a", NULL);
+	store_set(b.store, &gauge, START, 1, "device", "a", NULL);
+	store_hist(b.store, &latency, START, "device", "a", NULL)->count[7] = 9;
+	store_set(b.store, &counter, START + 1, 5, "device", "b", NULL); /* no room */
+	store_end(b.store, &counter, START + 1);
+	store_end(b.store, &latency, START + 1);
+	assert_int_equal(check_walk(&b, START + 1), 1);
+	assert_int_equal(stats_of(&b).hists, 0);
+	store_set(b.store, &counter, START + 1, 5, "device", "b", NULL); /* there is at once */
+	store_set(b.store, &counter, START + 1, 3, "device", "a", NULL);
+	store_end(b.store, &counter, START + 1);
+	assert_true(value_of(&b, START + 1, &counter, "device=\"a\"") == 3); /* begun anew */
+	assert_true(value_of(&b, START + 1, &counter, "device=\"b\"") == 5);
+	assert_int_equal(check_walk(&b, START + 1), 3);
+	assert_int_equal(stats_of(&b).dropped, 1);
+	block_free(&b);
+}
+
 static void test_a_full_store_drops_and_counts(void **state)
 {
 	struct block b = block_new(4, 2);
@@ -674,6 +696,7 @@ int main(void)
 	    cmocka_unit_test(test_walk_is_in_order_as_the_set_grows),
 	    cmocka_unit_test(test_a_series_made_during_a_walk_does_not_disturb_it),
 	    cmocka_unit_test(test_stale_series_are_left_out_until_written_again),
+	    cmocka_unit_test(test_series_are_ended_that_were_not_written),
 	    cmocka_unit_test(test_a_full_store_drops_and_counts),
 	    cmocka_unit_test(test_histograms_are_reused_and_start_empty),
 	    cmocka_unit_test(test_histograms_of_replaced_series_come_free),
