@@ -97,11 +97,13 @@ def blocked_times(what, got, n, runs):
 
 
 def retry(attempts, attempt):
-    """For what other programs of the node can disturb: one undisturbed attempt in so many. What
-    cannot come from a disturbance (a count that is too low) is for the attempt to raise as Skip."""
+    """For what other programs of the node, or the host of a virtual machine, can disturb: one
+    undisturbed attempt in so many. A count that is too low is no disturbance."""
     for i in range(attempts):
         try:
             return attempt()
+        except Missing:
+            raise
         except Failed:
             if i == attempts - 1:
                 raise
