@@ -79,7 +79,7 @@ $(BUILD)/obj/serve/embed.o: agent/serve/embed.S agent/serve/openapi.json $(BUILD
 
 UNIT := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
 KERNEL := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernel/*_test.c))
-HELPERS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/helpers/*.c))
+HELPERS := $(BUILD)/tests/helpers/load
 
 $(BUILD)/libtrimtab.a: $(LIB_OBJ)
 	@rm -f $@
@@ -93,10 +93,10 @@ $(BUILD)/tests/kernel/%: tests/kernel/%.c $(wildcard tests/kernel/*.h) $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Itests -o $@ $< $(BUILD)/libtrimtab.a -lcmocka $(LIBS)
 
-# small load makers, without libraries, so that they also run in the matrix's initramfs
-$(BUILD)/tests/helpers/%: tests/helpers/%.c
+# the load maker, without libraries, so that it also runs in the matrix's initramfs
+$(BUILD)/tests/helpers/load: $(wildcard tests/helpers/load/*.[ch])
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 $(CFLAGS) $(WARN) -Iinclude -MMD -MP -o $@ $< -lpthread
+	$(CC) -std=gnu17 $(CFLAGS) $(WARN) -o $@ $(filter %.c,$^) -lpthread
 
 tests: $(UNIT) $(KERNEL) $(HELPERS) ## build the tests
 

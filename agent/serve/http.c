@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <cjson/cJSON.h>
 #include "core/agent.h"
 #include "core/log.h"
 #include "serve/address.h"
@@ -128,6 +129,19 @@ int http_error(struct http_request *q, int status, const char *format, ...)
 	buffer_puts(&q->out, "\",\"message\":");
 	buffer_json_string(&q->out, message, strlen(message));
 	buffer_puts(&q->out, "}}\n");
+	return status;
+}
+
+int http_json(struct http_request *q, struct cJSON *json, int status)
+{
+	char *text = cJSON_PrintUnformatted(json);
+
+	cJSON_Delete(json);
+	if (!text)
+		return http_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+	buffer_puts(&q->out, text);
+	buffer_char(&q->out, '\n');
+	free(text);
 	return status;
 }
 

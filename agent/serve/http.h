@@ -18,6 +18,7 @@
 #define HTTP_BODY_MAX_BYTES (64UL << 10)
 
 struct agent;
+struct cJSON;
 struct api_edges;
 struct http;
 struct own;
@@ -65,5 +66,7 @@ const char *http_header(struct http_request *q, const char *name);
 /* Replaces the body by {"error":{"code":...,"message":...}}; returns status. */
 __attribute__((format(printf, 3, 4))) int http_error(struct http_request *q, int status,
 						     const char *format, ...);
+/* Writes `json` to the body and frees it; returns status, or that of an error. */
+int http_json(struct http_request *q, struct cJSON *json, int status);
 
 #endif

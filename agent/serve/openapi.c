@@ -114,19 +114,11 @@ static void add_operation(cJSON *paths, const struct route *r)
 int openapi_get(struct http_request *q)
 {
 	cJSON *json = cJSON_Parse(embed_openapi), *paths;
-	char *text = NULL;
 
 	paths = cJSON_AddObjectToObject(json, "paths");
 	cJSON_AddStringToObject(cJSON_GetObjectItemCaseSensitive(json, "info"), "version",
 				TRIMTAB_VERSION);
 	for (size_t i = 0; paths && i < routes_n; i++)
 		add_operation(paths, &routes[i]);
-	text = cJSON_PrintUnformatted(json);
-	cJSON_Delete(json);
-	if (!text)
-		return http_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
-	buffer_puts(&q->out, text);
-	buffer_char(&q->out, '\n');
-	free(text);
-	return MHD_HTTP_OK;
+	return http_json(q, json, MHD_HTTP_OK);
 }

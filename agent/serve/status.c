@@ -323,19 +323,6 @@ static void add_configuration(cJSON *to, const struct agent *a)
 
 /* --- handlers */
 
-static int send_json(struct http_request *q, cJSON *json, int status)
-{
-	char *text = cJSON_PrintUnformatted(json);
-
-	cJSON_Delete(json);
-	if (!text)
-		return http_error(q, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
-	buffer_puts(&q->out, text);
-	buffer_char(&q->out, '\n');
-	free(text);
-	return status;
-}
-
 int status_get(struct http_request *q)
 {
 	const struct agent *a = q->agent;
@@ -360,7 +347,7 @@ int status_get(struct http_request *q)
 	cJSON_AddNumberToObject(cJSON_AddObjectToObject(json, "log"), "held_back",
 				(double)log_held_back());
 	add_configuration(json, a);
-	return send_json(q, json, MHD_HTTP_OK);
+	return http_json(q, json, MHD_HTTP_OK);
 }
 
 int status_healthz(struct http_request *q)
@@ -397,5 +384,5 @@ int status_readyz(struct http_request *q)
 	}
 	ready = a->slots_n > 0 && cJSON_GetArraySize(waiting) == 0;
 	cJSON_ReplaceItemInObject(json, "status", cJSON_CreateString(ready ? "ready" : "starting"));
-	return send_json(q, json, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE);
+	return http_json(q, json, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE);
 }

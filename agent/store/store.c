@@ -6,8 +6,7 @@
  * whole series only. Everything else (hash table, owners of the histograms, order) is derived from
  * them by store_open(). Places above the marks are never touched, so room costs no memory.
  *
- * The table has at most half of its entries in use (linear probing, deletion by shifting back).
- * A full store is searched for a stale place at most once until the next series can become stale.
+ * store_places.c has the table and the places.
  */
 #define _GNU_SOURCE /* qsort_r */
 #include "store/store.h"
@@ -18,265 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include "store/labels.h"
+#include "store/store_places.h"
 
 #define STORE_MAGIC 0x65726f7473747454ULL
 #define STORE_VERSION 1
 #define STORE_NUMBER_MAX (1u << 24)
 
-/* An entry of the hash table: the low half of the hash, and the series' place + 1; 0: empty. */
-struct entry {
-	uint32_t tag, at;
-};
-
-/* Where the parts lie, in bytes from the start. */
-struct layout {
-	size_t series, hists, owners, table, order, fresh, bytes;
-	uint32_t table_n;
-};
-
-struct store {
-	uint64_t magic; /* written last */
-	uint32_t version, series_max, hists_max;
-	uint32_t series_mark, hists_mark; /* places from here on were never used */
-	uintptr_t image;		  /* the program whose metrics the series point to */
-	uint64_t dropped;
-	/* derived at each open: */
-	struct layout layout;
-	uint32_t series_n, hists_n, order_n, fresh_n;
-	uint32_t series_hand, hists_hand;	/* where the next search for a stale place begins */
-	uint64_t series_full_ns, hists_full_ns; /* until then no place becomes stale */
-};
-
-struct key {
-	const struct metric *metric; /* NULL: any of that name */
-	const char *name;
-	uint64_t hash;
-	size_t labels_bytes; /* with the NUL */
-	char labels[STORE_LABELS_MAX];
-};
-
 /* Its address is that of the program in memory: exec or another build gives another one. */
 static const char image;
-
-static void *part(const struct store *s, size_t offset)
-{
-	return (char *)s + offset;
-}
-
-static struct series *series_at(const struct store *s, uint32_t i)
-{
-	return (struct series *)part(s, s->layout.series) + i;
-}
-
-static struct hist *hist_at(const struct store *s, uint32_t i)
-{
-	return (struct hist *)part(s, s->layout.hists) + i;
-}
-
-/* the place + 1 of the series that has histogram i; 0: none */
-static uint32_t *owner_at(const struct store *s, uint32_t i)
-{
-	return (uint32_t *)part(s, s->layout.owners) + i;
-}
-
-static struct entry *table(const struct store *s)
-{
-	return part(s, s->layout.table);
-}
-
-static bool is_stale(uint64_t now_ns, uint64_t written_ns)
-{
-	return now_ns >= written_ns && now_ns - written_ns >= STORE_STALE_NS;
-}
-
-/* Only the compiler must keep the order: who reads after a kill sees all that was executed. */
-static void set_written(struct series *x, uint64_t ns)
-{
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	__atomic_store_n(&x->written_ns, ns, __ATOMIC_RELAXED);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
-/* --- the hash table */
-
-static void table_insert(struct store *s, uint32_t i)
-{
-	uint32_t tag = (uint32_t)series_at(s, i)->hash, mask = s->layout.table_n - 1;
-	uint32_t k = tag & mask;
-
-	while (table(s)[k].at)
-		k = (k + 1) & mask;
-	table(s)[k] = (struct entry){tag, i + 1};
-}
-
-static void table_remove(struct store *s, uint32_t i)
-{
-	uint32_t mask = s->layout.table_n - 1, hole = (uint32_t)series_at(s, i)->hash & mask;
-	struct entry *t = table(s);
-
-	while (t[hole].at != i + 1)
-		hole = (hole + 1) & mask;
-	for (uint32_t k = (hole + 1) & mask; t[k].at; k = (k + 1) & mask) {
-		/* an entry may move back unless that puts it before its home */
-		if (((k - t[k].tag) & mask) < ((k - hole) & mask))
-			continue;
-		t[hole] = t[k];
-		hole = k;
-	}
-	t[hole] = (struct entry){0};
-}
-
-static struct series *lookup(const struct store *s, const struct key *key)
-{
-	uint32_t mask = s->layout.table_n - 1;
-	const struct entry *t = table(s);
-
-	for (uint32_t k = (uint32_t)key->hash & mask; t[k].at; k = (k + 1) & mask) {
-		struct series *x;
-
-		if (t[k].tag != (uint32_t)key->hash)
-			continue;
-		x = series_at(s, t[k].at - 1);
-		if (x->hash == key->hash &&
-		    (x->metric == key->metric || strcmp(x->metric->name, key->name) == 0) &&
-		    memcmp(x->labels, key->labels, key->labels_bytes) == 0)
-			return x;
-	}
-	return NULL;
-}
-
-static uint64_t key_hash(const char *name, const char *labels, size_t labels_bytes)
-{
-	return labels_hash(labels_hash(0, name, strlen(name)), labels, labels_bytes);
-}
-
-static uint64_t seal_of(const struct series *x)
-{
-	uintptr_t metric = (uintptr_t)x->metric;
-
-	return labels_hash(x->hash, (const char *)&metric, sizeof(metric));
-}
-
-/* --- places */
-
-static void release(struct store *s, uint32_t i)
-{
-	struct series *x = series_at(s, i);
-
-	set_written(x, 0);
-	table_remove(s, i);
-	if (x->hist) {
-		*owner_at(s, x->hist - 1) = 0;
-		s->hists_n--;
-		s->hists_hand = x->hist - 1;
-	}
-	s->series_n--;
-	s->series_hand = i;
-}
-
-/* A free place, which is made by releasing a stale series if need be; NULL if there is none. */
-static struct series *take_series(struct store *s, uint64_t now_ns)
-{
-	uint64_t oldest_ns = UINT64_MAX;
-
-	if (s->series_mark < s->series_max) {
-		struct series *x = series_at(s, s->series_mark);
-
-		x->fresh = 0;
-		set_written(x, 0);
-		s->series_mark++;
-		return x;
-	}
-	if (now_ns < s->series_full_ns)
-		return NULL;
-	for (uint32_t k = 0; k < s->series_max; k++) {
-		uint32_t i = (uint32_t)(((uint64_t)s->series_hand + k) % s->series_max);
-		struct series *x = series_at(s, i);
-
-		if (x->written_ns && is_stale(now_ns, x->written_ns))
-			release(s, i);
-		if (!x->written_ns) {
-			s->series_hand = (i + 1) % s->series_max;
-			return x;
-		}
-		if (x->written_ns < oldest_ns)
-			oldest_ns = x->written_ns;
-	}
-	s->series_full_ns = oldest_ns + STORE_STALE_NS;
-	return NULL;
-}
-
-/* The index + 1 of a free histogram, found in the same way; 0 if there is none. */
-static uint32_t take_hist(struct store *s, uint64_t now_ns)
-{
-	uint64_t oldest_ns = UINT64_MAX;
-
-	if (s->hists_mark < s->hists_max) {
-		*owner_at(s, s->hists_mark) = 0;
-		return ++s->hists_mark;
-	}
-	if (now_ns < s->hists_full_ns)
-		return 0;
-	for (uint32_t k = 0; k < s->hists_max; k++) {
-		uint32_t i = (uint32_t)(((uint64_t)s->hists_hand + k) % s->hists_max);
-		uint32_t *owner = owner_at(s, i);
-		uint64_t written_ns = *owner ? series_at(s, *owner - 1)->written_ns : 0;
-
-		if (*owner && is_stale(now_ns, written_ns))
-			release(s, *owner - 1);
-		if (!*owner) {
-			s->hists_hand = (i + 1) % s->hists_max;
-			return i + 1;
-		}
-		if (written_ns < oldest_ns)
-			oldest_ns = written_ns;
-	}
-	s->hists_full_ns = oldest_ns + STORE_STALE_NS;
-	return 0;
-}
-
-/* What a series in place i adds to the derived parts. */
-static void derive(struct store *s, uint32_t i)
-{
-	struct series *x = series_at(s, i);
-
-	table_insert(s, i);
-	s->series_n++;
-	if (x->hist) {
-		*owner_at(s, x->hist - 1) = i + 1;
-		s->hists_n++;
-	}
-	if (!x->fresh) { /* it stays in the list if its place changed hands since the last walk */
-		x->fresh = 1;
-		((uint32_t *)part(s, s->layout.fresh))[s->fresh_n++] = i;
-	}
-}
-
-static struct series *create(struct store *s, const struct key *key, uint64_t now_ns, double value)
-{
-	uint32_t hist = 0;
-	struct series *x;
-
-	if (key->metric->type == METRIC_HISTOGRAM) {
-		hist = take_hist(s, now_ns);
-		if (!hist)
-			return NULL;
-		memset(hist_at(s, hist - 1), 0, sizeof(struct hist));
-	}
-	x = take_series(s, now_ns);
-	if (!x)
-		return NULL;
-	x->metric = key->metric;
-	x->hash = key->hash;
-	x->seal = seal_of(x);
-	x->value = value;
-	x->base = 0;
-	x->hist = hist;
-	memcpy(x->labels, key->labels, key->labels_bytes);
-	set_written(x, now_ns);
-	derive(s, (uint32_t)(x - series_at(s, 0)));
-	return x;
-}
 
 /* The series of a metric and its labels, made with `value` if it is new. NULL if it has no room or
  * no sense; the caller counts it. */
@@ -290,10 +38,10 @@ static struct series *get(struct store *s, const struct metric *m, uint64_t now_
 	if (n < 0)
 		return NULL;
 	key.labels_bytes = (size_t)n + 1;
-	key.hash = key_hash(m->name, key.labels, (size_t)n);
-	x = lookup(s, &key);
+	key.hash = store_places_hash(m->name, key.labels, (size_t)n);
+	x = store_places_lookup(s, &key);
 	if (!x)
-		return create(s, &key, now_ns, value);
+		return store_places_create(s, &key, now_ns, value);
 	return x->metric->type == m->type ? x : NULL;
 }
 
@@ -332,12 +80,13 @@ static bool is_sound(const struct store *s, const struct series *x)
 	struct key key = {.metric = x->metric, .hash = x->hash};
 	const char *end = memchr(x->labels, '\0', sizeof(x->labels));
 
-	if (!end || x->seal != seal_of(x))
+	if (!end || x->seal != store_places_seal(x))
 		return false;
 	key.name = x->metric->name;
 	key.labels_bytes = (size_t)(end - x->labels) + 1;
 	memcpy(key.labels, x->labels, key.labels_bytes);
-	if (x->hash != key_hash(key.name, key.labels, key.labels_bytes - 1) || lookup(s, &key))
+	if (x->hash != store_places_hash(key.name, key.labels, key.labels_bytes - 1) ||
+	    store_places_lookup(s, &key))
 		return false;
 	if (x->metric->type != METRIC_HISTOGRAM)
 		return x->hist == 0;
@@ -357,9 +106,9 @@ static void derive_all(struct store *s)
 
 		x->fresh = 0;
 		if (x->written_ns && is_sound(s, x))
-			derive(s, i);
+			store_places_derive(s, i);
 		else
-			set_written(x, 0);
+			store_places_written(x, 0);
 	}
 }
 
@@ -420,7 +169,7 @@ void store_set(struct store *s, const struct metric *m, uint64_t now_ns, double 
 		x->base = x->value - value;
 	else
 		x->value = value + x->base;
-	set_written(x, now_ns);
+	store_places_written(x, now_ns);
 }
 
 void store_add(struct store *s, const struct metric *m, uint64_t now_ns, double value, ...)
@@ -438,7 +187,7 @@ void store_add(struct store *s, const struct metric *m, uint64_t now_ns, double 
 		return;
 	}
 	x->value += value;
-	set_written(x, now_ns);
+	store_places_written(x, now_ns);
 }
 
 struct hist *store_hist(struct store *s, const struct metric *m, uint64_t now_ns, ...)
@@ -455,7 +204,7 @@ struct hist *store_hist(struct store *s, const struct metric *m, uint64_t now_ns
 		s->dropped++;
 		return NULL;
 	}
-	set_written(x, now_ns);
+	store_places_written(x, now_ns);
 	return hist_at(s, x->hist - 1);
 }
 
@@ -465,7 +214,7 @@ void store_end(struct store *s, const struct metric *m, uint64_t now_ns)
 		const struct series *x = series_at(s, i);
 
 		if (x->metric == m && x->written_ns && x->written_ns < now_ns) {
-			release(s, i);
+			store_places_release(s, i);
 			s->series_full_ns = s->hists_full_ns = 0;
 		}
 	}
@@ -540,8 +289,8 @@ const struct series *store_find(struct store *s, uint64_t now_ns, const char *na
 	if (n == STORE_LABELS_MAX)
 		return NULL;
 	memcpy(key.labels, labels, n + 1);
-	key.hash = key_hash(name, labels, n);
-	x = lookup(s, &key);
+	key.hash = store_places_hash(name, labels, n);
+	x = store_places_lookup(s, &key);
 	return x && !is_stale(now_ns, x->written_ns) ? x : NULL;
 }
 

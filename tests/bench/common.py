@@ -10,14 +10,17 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "helpers"))
+from waits import free_port  # noqa: E402,F401  for those that import this
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 OUT = os.path.join(BUILD, "bench")
 DEADLINE_S = 20  # for anything that is waited for
@@ -67,12 +70,6 @@ def until(what, condition, deadline_s=DEADLINE_S, alive=None):
             raise RuntimeError(f"{what}: the process ended with status {alive.returncode}")
         time.sleep(0.02)
     raise RuntimeError(f"{what}: not so after {deadline_s} s")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Cgroup:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -28,22 +27,8 @@ HISTOGRAM = "trimtab_sched_wait_seconds"  # has samples on any node, at once
 # node_exporter's names, which promtool does not like; dashboards know them
 LINT_KNOWN = re.compile(r"^trimtab_entropy_\w+_bits ")
 
-
-def wait_for(what, condition):
-    until = time.monotonic() + DEADLINE_S
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > until:
-            raise AssertionError(f"not within {DEADLINE_S} s: {what}")
-        time.sleep(0.05)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+sys.path.insert(0, os.path.join(ROOT, "tests", "helpers"))
+from waits import free_port, wait_for  # noqa: E402
 
 
 class Program:
@@ -80,9 +65,9 @@ class Trimtab(Program):
                 raise AssertionError(f"trimtab ended with {self.process.returncode}:\n{self.log()}")
             return re.search(r"page and API at (https?)://([\d.]+):(\d+)/", self.log())
 
-        found = wait_for("the address in the log", address)
+        found = wait_for("the address in the log", address, DEADLINE_S)
         self.tls, self.port = found[1] == "https", int(found[3])
-        wait_for("/readyz", lambda: self.get("/readyz")[0] == 200)
+        wait_for("/readyz", lambda: self.get("/readyz")[0] == 200, DEADLINE_S)
 
     def request(self, method, path, headers=None):
         """Status, headers, body."""
@@ -159,7 +144,8 @@ def scraped(t, p, count, quantile):
     before = t.histogram()
     # a scrape later than `before`: the scrape's own time stamp says so
     since = time.time()
-    wait_for("a scrape", lambda: (p.query(f"timestamp(up{{job='trimtab'}} == 1)") or [0])[0] > since)
+    wait_for("a scrape", lambda: (p.query(f"timestamp(up{{job='trimtab'}} == 1)") or [0])[0] > since,
+             DEADLINE_S)
     got, got_quantile = p.query(count)[0], p.query(quantile)[0]
     after = t.histogram()
     assert before["count"] <= got <= after["count"], (before["count"], got, after["count"])
@@ -177,7 +163,8 @@ def native_histograms_reach_prometheus(directory, t):
         # every histogram came through the protobuf, none was refused
         families = {m["name"] for m in t.json("/api/metrics")["metrics"] if m["type"] == "histogram" and m["count"]}
         missing = [n for n in sorted(families) if not p.query(f"histogram_count({n})")]
-        wait_for(f"{missing}", lambda: all(p.query(f"histogram_count({n})") for n in missing))
+        wait_for(f"{missing}", lambda: all(p.query(f"histogram_count({n})") for n in missing),
+                 DEADLINE_S)
     finally:
         p.stop()
 
@@ -202,11 +189,11 @@ def exact_mode_by_api(directory, t):
     assert before["mode"] == before["configured"] and before["exact_until"] is None, before
     status, _, body = t.request("POST", path, t.token())
     assert status == 202, (status, body)
-    wait_for("mode exact", lambda: t.json("/api/status")["syscall"]["mode"] == "exact")
+    wait_for("mode exact", lambda: t.json("/api/status")["syscall"]["mode"] == "exact", DEADLINE_S)
     until = t.json("/api/status")["syscall"]["exact_until"]
     assert abs(until - time.time() - 600) < 60, until
     assert t.request("POST", "/api/syscall/exact?seconds=0", t.token())[0] == 202
-    wait_for("the mode before", lambda: t.json("/api/status")["syscall"]["mode"] == before["mode"])
+    wait_for("the mode before", lambda: t.json("/api/status")["syscall"]["mode"] == before["mode"], DEADLINE_S)
 
 
 def status_hides_the_token(directory, t):

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,9 @@ DEADLINE_S = 30
 NOBODY = 65534
 PROBES = {"sched", "syscall", "disk", "tcp"}
 
+sys.path.insert(0, os.path.join(ROOT, "tests", "helpers"))
+from waits import free_port, wait_for  # noqa: E402
+
 
 class Skip(Exception):
     pass
@@ -34,24 +36,6 @@ class Skip(Exception):
 def check(condition, *what):
     if not condition:
         raise AssertionError(" ".join(str(w) for w in what))
-
-
-def wait_for(what, condition, seconds=DEADLINE_S):
-    """The first true result of condition(); a failure that names what was waited for."""
-    end = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.02)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def is_sanitized():

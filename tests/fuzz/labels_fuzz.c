@@ -3,7 +3,7 @@
  * The text stays within its bound and reads back as name="value" pairs of whole escapes and whole
  * UTF-8 characters; the same labels give the same series.
  */
-/* objects: agent/store/labels.c agent/store/store.c */
+/* objects: agent/store/labels.c agent/store/store.c agent/store/store_places.c */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

@@ -27,6 +27,9 @@ PROGRAM = os.environ.get("TRIMTAB", os.path.join(BUILD, "trimtab"))
 LOAD = os.path.join(BUILD, "tests/helpers/load")
 DEADLINE_S = 30
 
+sys.path.insert(0, os.path.join(ROOT, "tests", "helpers"))
+from waits import free_port, wait_for  # noqa: E402
+
 EXACT = {
     "TRIMTAB_SYSCALL_MODE": "exact",
     "TRIMTAB_AGENT_PERIOD_MS": "100",
@@ -64,15 +67,7 @@ def between(what, got, low, high):
 
 
 def until(what, condition, deadline_s=DEADLINE_S):
-    """Waits for a condition and returns its value; the pause is only the polling interval."""
-    end = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failed(f"waited {deadline_s} s for {what}")
-        time.sleep(0.01)
+    return wait_for(what, condition, deadline_s, Failed)
 
 
 def runs_of_init():
@@ -159,13 +154,6 @@ def loads(*commands):
     finally:
         for process in running:
             end(process)
-
-
-def free_port():
-    """One that nothing listens on; fixed, so that an agent that is started anew has it too."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def child(work):
