@@ -10,6 +10,7 @@
 /* objects: agent/sense/host_network.c agent/sense/host_node.c agent/sense/host_order.c */
 /* objects: agent/sense/host_pressure.c agent/sense/host_sensor.c agent/sense/host_text.c */
 /* objects: agent/sense/cgroup_walk.c agent/sense/probe_series.c agent/store/store.c */
+/* objects: agent/store/store_places.c */
 /* objects: agent/store/labels.c */
 #define _GNU_SOURCE
 #include <math.h>
