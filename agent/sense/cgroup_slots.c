@@ -107,11 +107,13 @@ static void turn_generation(struct agent *a)
 		__atomic_fetch_add(&a->maps->cgroup_cpus[cpu].generation, 1, __ATOMIC_RELEASE);
 }
 
-/* What slots taken away at the last look counted goes to "other". */
-static void fold_drained(struct agent *a)
+/* What slots taken away at the last look counted goes to "other". Their series end; the others are
+ * made anew with the next write. */
+static void fold_drained(struct agent *a, uint64_t now)
 {
 	struct shared_cgroup *other = &a->shared->cgroup[0];
 	uint64_t sum[SHARED_CGROUP_COUNTERS];
+	bool any = false;
 
 	for (uint32_t slot = 1; slot < CGROUP_SLOTS; slot++) {
 		struct shared_cgroup *c = &a->shared->cgroup[slot];
@@ -123,7 +125,10 @@ static void fold_drained(struct agent *a)
 			other->base[i] += sum[i] - c->base[i];
 		c->id = 0;
 		c->draining = 0;
+		any = true;
 	}
+	for (int i = 0; any && i < SHARED_CGROUP_COUNTERS; i++)
+		store_end(a->store, &metrics[i], now);
 }
 
 static int by_misses(const void *a, const void *b)
@@ -229,7 +234,7 @@ static void lease_slots(struct agent *a, struct cgroup_slots *s, uint64_t now)
 	uint32_t slot;
 	size_t n;
 
-	fold_drained(a);
+	fold_drained(a, now);
 	n = take_misses(a, candidates);
 	measure_activity(a, activity);
 	for (size_t i = 0; i < n; i++) {
@@ -257,8 +262,6 @@ static int tick(struct agent *a, void *state, uint64_t now)
 	for (uint32_t slot = 0; slot < CGROUP_SLOTS; slot++)
 		if (!slot || a->shared->cgroup[slot].id)
 			write_slot(a, s, slot, now);
-	for (int i = 0; i < SHARED_CGROUP_COUNTERS; i++)
-		store_end(a->store, &metrics[i], now);
 	return 0;
 }
 

@@ -88,7 +88,7 @@ def runs_of_init():
 def blocked_times(what, got, n, runs):
     """A timer that fires before the task has stopped running blocks nobody, and of what happens
     around each of `runs` runs of PID 1 one switch may be missing. None counts twice."""
-    between(what, got, n - 1 - min(runs, n // 50), n)
+    between(what, got, n - max(1, min(runs, n // 50)), n)
 
 
 def retry(attempts, attempt):
