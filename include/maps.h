@@ -120,6 +120,118 @@ struct tcp_totals {
 	__u32 states[2][TCP_STATES + 3];
 };
 
+/* --- request.bpf.c, request_packet.bpf.c: written by any CPU, with atomic additions --------------
+ */
+
+#define REQUEST_SERVICES 128   /* services told apart, inbound and outbound */
+#define REQUEST_OPERATIONS 512 /* operations of all services told apart */
+#define REQUEST_SHARDS 4  /* copies of what is counted, so that CPUs do not share lines; at most */
+#define REQUEST_NAME 48	  /* longest name of an operation, with its NUL */
+#define REQUEST_CLASSES 6 /* HTTP status classes: [1] .. [5]; [0]: none of them */
+
+enum request_protocol {
+	REQUEST_NONE, /* not recognised yet, or none of these */
+	REQUEST_HTTP,
+	REQUEST_REDIS,
+	REQUEST_POSTGRESQL,
+	REQUEST_AMQP,
+	REQUEST_PROTOCOLS
+};
+
+/* Slots 0 .. REQUEST_OTHERS - 1, of services and of operations, are "other": of what found no slot,
+ * by (protocol - 1) * TCP_DIRECTIONS + direction. */
+#define REQUEST_OTHERS ((REQUEST_PROTOCOLS - 1) * TCP_DIRECTIONS)
+
+enum request_outcome { REQUEST_OK, REQUEST_ERROR, REQUEST_OUTCOMES };
+
+/* Why a request, or what may have been one, was not counted or not timed. */
+enum request_lost {
+	REQUEST_LOST_CONNECTIONS, /* a connection was not followed: request.connections are */
+	REQUEST_LOST_SYNC,	  /* a connection is no longer followed: bytes that make no sense */
+	REQUEST_LOST_LONG,	  /* ... more elements in one call than are looked at */
+	REQUEST_LOST_MEMORY,	  /* ... the bytes could not be read from the caller's memory */
+	REQUEST_LOST_DEPTH,	  /* counted, but not timed: more in flight than are remembered */
+	REQUEST_LOST_GAP,	  /* packets only: a segment was missed or came out of order */
+	REQUEST_LOST_SLOW,	  /* slow samples that found no room in the ring */
+	REQUEST_LOST_REASONS
+};
+
+/* Bytes on connections that carry requests which cannot be seen. */
+enum request_unseen {
+	REQUEST_UNSEEN_TLS,
+	REQUEST_UNSEEN_HTTP2,
+	REQUEST_UNSEEN_IO_URING,
+	REQUEST_UNSEEN_COMPAT,
+	REQUEST_UNSEEN_REASONS
+};
+
+/* Who a slot belongs to: what a service is known by until user space names it. */
+struct request_key {
+	__u64 cgroup;	/* inode of the directory: of the server if inbound, of the caller if not */
+	__u16 port;	/* of the server, host order; 0: a unix socket */
+	__u8 protocol;	/* enum request_protocol */
+	__u8 direction; /* enum tcp_direction */
+	__u32 pad;
+};
+
+struct request_service {
+	struct request_key key;
+	__u32 operations; /* slots it took, at most REQUEST_OPERATIONS_EACH */
+	__u32 pad;
+	char comm[16]; /* of the task that was met first: a name if the cgroup gives none */
+	__u64 slow_ns; /* written by the agent: slower requests are sampled; 0: none */
+};
+
+#define REQUEST_OPERATIONS_EACH 64 /* operations of one service told apart; the rest is "other" */
+
+#define REQUEST_UNTIMED 1 /* flag of an operation: it waits by design, so its time says nothing */
+
+struct request_operation {
+	__u16 service;		 /* slot */
+	__u16 flags;		 /* REQUEST_UNTIMED; the agent may set it too */
+	__u32 used;		 /* 0: free */
+	char name[REQUEST_NAME]; /* "GET /api/users/{id}", "GET", "SELECT", "publish" */
+};
+
+/* [slot * shards + CPU % shards], shards: see struct probe_maps */
+struct request_service_counts {
+	/* inbound: from the arrival of the last packet read to the first write of the response;
+	 * packets only: the same as the duration */
+	struct hist response;
+	struct hist queue;	      /* inbound: from that arrival to the read */
+	__u64 class[REQUEST_CLASSES]; /* HTTP: responses by status class */
+	__u64 unanswered;	      /* requests whose connection ended without a response */
+};
+
+struct request_operation_counts {
+	struct hist duration; /* inbound: from the read to the write of the response; outbound: from
+			       * the write of the request to the read of the response */
+	__u64 outcome[REQUEST_OUTCOMES]; /* all, timed or not */
+};
+
+struct request_totals { /* [CPU % shards] */
+	__u64 lost[REQUEST_LOST_REASONS];
+	__u64 unseen_bytes[REQUEST_UNSEEN_REASONS];
+};
+
+/* A request that was slower than its service's slow_ns, sent to user space. */
+struct request_slow {
+	__u64 at_ns; /* CLOCK_MONOTONIC, of its response */
+	__u64 duration_ns, queue_ns;
+	/* of duration_ns, for the task that answered: waiting for a CPU, and running; the rest it
+	 * was blocked. Both 0 if another task had read the request. */
+	__u64 run_queue_ns, cpu_ns;
+	__u64 disk_ns; /* of the time blocked: in uninterruptible sleep */
+	__u64 cgroup;
+	__u32 request_bytes,
+	    response_bytes; /* of the calls that read the request, wrote the response */
+	__u32 pid;
+	__u16 service, operation; /* slots */
+	__u8 outcome, family;	  /* AF_INET, AF_INET6, AF_UNIX */
+	__u16 peer_port;	  /* host order */
+	__u8 peer[16];		  /* address, network order */
+};
+
 /* --- cgroup.bpf.h -------------------------------------------------------------------------------
  */
 

@@ -23,6 +23,14 @@ struct probe_maps {
 	struct cgroup_cpu *cgroup_cpus;	     /* the generation is written by the agent */
 	int cgroup_ids_fd, cgroup_misses_fd; /* hashes; -1 */
 	struct tcp_totals *tcp_totals;	     /* the sweep's counters are written by the keeper */
+	struct request_service *request_services;     /* slow_ns is written by the agent */
+	struct request_operation *request_operations; /* flags are written by the agent */
+	/* [slot * request_shards + shard] */
+	const struct request_service_counts *request_service_counts;
+	const struct request_operation_counts *request_operation_counts;
+	const struct request_totals *request_totals; /* [shard] */
+	uint32_t request_shards;
+	int request_slow_fd; /* a ring buffer of struct request_slow; -1 */
 };
 
 struct probes;
