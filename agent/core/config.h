@@ -17,6 +17,7 @@
 
 enum log_format { LOG_TEXT, LOG_JSON };
 enum syscall_mode { SYSCALL_BLOCKED, SYSCALL_WINDOWS, SYSCALL_EXACT };
+enum request_way { REQUEST_WAY_AUTO, REQUEST_WAY_SOCKET, REQUEST_WAY_PACKET };
 
 struct config {
 	struct {
@@ -51,6 +52,14 @@ struct config {
 		uint64_t sweep_ms;
 		uint64_t connections;
 	} tcp;
+	struct {
+		bool enabled;
+		bool outbound;
+		uint64_t connections;
+		int way; /* enum request_way */
+		uint64_t slow_ms;
+		char *untimed;
+	} request;
 	struct {
 		bool enabled;
 		char *ignore_mounts;

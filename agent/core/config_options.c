@@ -11,6 +11,10 @@ static const char *const log_formats[] = {[LOG_TEXT] = "text", [LOG_JSON] = "jso
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const syscall_modes[] = {
     [SYSCALL_BLOCKED] = "blocked", [SYSCALL_WINDOWS] = "windows", [SYSCALL_EXACT] = "exact", NULL};
+static const char *const request_ways[] = {[REQUEST_WAY_AUTO] = "auto",
+					   [REQUEST_WAY_SOCKET] = "socket",
+					   [REQUEST_WAY_PACKET] = "packet",
+					   NULL};
 
 #define AT(field) .offset = offsetof(struct config, field)
 
@@ -76,6 +80,26 @@ const struct config_option config_options[] = {
      .help = "How often the open connections are sampled."},
     {"tcp", "connections", OPTION_UINT, AT(tcp.connections), .fallback = "65536", .min = 1024,
      .max = 1048576, .help = "Room for tracked connections; what does not fit is counted."},
+
+    {"request", "enabled", OPTION_BOOL, AT(request.enabled), .fallback = "true",
+     .help = "Whether the request probe is loaded: HTTP, Redis, PostgreSQL and AMQP requests."},
+    {"request", "outbound", OPTION_BOOL, AT(request.outbound), .fallback = "true",
+     .help = "Whether requests made from this node are watched, too, not only those served here."},
+    {"request", "connections", OPTION_UINT, AT(request.connections), .fallback = "65536",
+     .min = 1024, .max = 1048576,
+     .help = "Room for connections whose requests are followed; the others are counted."},
+    {"request", "way", OPTION_ENUM, AT(request.way), .fallback = "auto", .values = request_ways,
+     .help = "How requests are seen: in the calls on sockets, in the packets, or (auto) in the "
+	     "calls where the kernel has the hooks for it."},
+    {"request", "slow_ms", OPTION_UINT, AT(request.slow_ms), .fallback = "500", .min = 0,
+     .max = 3600000, .unit = "ms", .reload = true,
+     .help = "Requests that take longer are kept as samples with where their time went, in "
+	     "/api/services/slow; 0: none."},
+    {"request", "untimed", OPTION_STRING, AT(request.untimed), .fallback = "",
+     .check = config_check_regex, .reload = true,
+     .help = "Requests that wait by design, such as long polls, are counted, not timed: those "
+	     "whose \"SERVICE OPERATION\", as the series name them, matches this POSIX extended "
+	     "regular expression (empty: none)."},
 
     {"host", "enabled", OPTION_BOOL, AT(host.enabled), .fallback = "true", .reload = true,
      .help = "Whether the host basics (CPU, memory, disks, network) are read from /proc."},
