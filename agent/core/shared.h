@@ -90,6 +90,17 @@ struct shared_cgroup {
 	uint32_t draining; /* taken away; its counters are folded into "other" at the next look */
 };
 
+#define SHARED_SERVICES 128   /* REQUEST_SERVICES of maps.h */
+#define SHARED_OPERATIONS 512 /* REQUEST_OPERATIONS of maps.h */
+#define SHARED_SERVICE_NAME 112
+
+/* written by the agent (sense/request_names.c), here so that a restarted one goes on with it: the
+ * name of the service in a slot of the BPF programs. */
+struct shared_service {
+	uint64_t key[2]; /* the struct request_key that it was given for; both 0: it has none */
+	char name[SHARED_SERVICE_NAME];
+};
+
 struct shared {
 	uint64_t started_ns; /* keeper, CLOCK_MONOTONIC */
 	uint64_t started_unix_s;
@@ -102,7 +113,12 @@ struct shared {
 	struct shared_role role[SHARED_ROLES];
 	struct shared_windows windows;
 	struct shared_cgroup cgroup[SHARED_CGROUPS]; /* [0].base: what was folded into "other" */
-	uint64_t tcp_sweep_ns;			     /* how long the last sweep took */
+	struct shared_service service[SHARED_SERVICES];
+	/* written by the agent: a hash of the operation's identity where the agent, by
+	 * request.untimed, set REQUEST_UNTIMED; 0: it did not */
+	uint64_t request_untimed[SHARED_OPERATIONS];
+	char request_way[16];  /* keeper: "socket", "packet", "" if none */
+	uint64_t tcp_sweep_ns; /* how long the last sweep took */
 	uint32_t
 	    tcp_namespaces_left_out; /* processes in namespaces beyond the bound, at each look-up */
 	char drop_reason[SHARED_DROP_REASONS][40]; /* the kernel's names, lower case */
