@@ -19,7 +19,7 @@ ALL_CFLAGS := -std=gnu17 $(CFLAGS) $(WARN) -fno-strict-aliasing -fstack-protecto
 	$(if $(SAN),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,\
 	-D_FORTIFY_SOURCE=2) -Iinclude -Iagent -I$(BUILD)/gen -DTRIMTAB_VERSION=\"$(VERSION)\" -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=address$(comma)undefined)
-LIBS := -lbpf -luv -lmicrohttpd -lcjson -lcyaml -lyaml -lcap -lseccomp -lm
+LIBS := -lbpf -luv -lmicrohttpd -lcurl -lcjson -lcyaml -lyaml -lcap -lseccomp -lm
 
 PROBES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 SKELS := $(PROBES:%=$(BUILD)/gen/%.skel.h)
