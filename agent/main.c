@@ -2,10 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "client/client.h"
+#include "client/top.h"
 #include "core/agent.h"
 #include "core/config.h"
 #include "core/keeper.h"
@@ -24,6 +27,7 @@ static int usage(FILE *out)
 	      "\n"
 	      "  run [--config FILE] [--listen ADDR:PORT] [--state-dir DIR]\n"
 	      "                       see, judge and serve this node (as root)\n"
+	      "  top [OPTIONS]        the services of this node, live; see trimtab top --help\n"
 	      "  check FILE           check a configuration file\n"
 	      "  modules              list what the agent is made of\n"
 	      "  docs metrics | configuration\n"
@@ -60,6 +64,13 @@ static int command_run(const struct arguments *args, int argc, char **argv)
 	}
 	log_setup(config->log.format, config->log.level);
 	return keeper_run(config, args->config);
+}
+
+static int command_top(const struct arguments *args, int argc, char **argv)
+{
+	struct client_options defaults = {.config = args->config, .state_dir = args->state_dir};
+
+	return top_command(&defaults, argc, argv);
 }
 
 static int command_check(const struct arguments *args, int argc, char **argv)
@@ -105,15 +116,19 @@ static int command_help(const struct arguments *args, int argc, char **argv)
 	return usage(stdout);
 }
 
-static const struct {
+static const struct command {
 	const char *name;
 	int (*run)(const struct arguments *args, int argc, char **argv);
+	bool own_options; /* reads them itself; argv[0] is its name */
 } commands[] = {
-    {"run", command_run},   {"check", command_check},	  {"modules", command_modules},
-    {"docs", command_docs}, {"version", command_version}, {"help", command_help},
+    {"run", command_run, false},     {"top", command_top, true},
+    {"check", command_check, false}, {"modules", command_modules, false},
+    {"docs", command_docs, false},   {"version", command_version, false},
+    {"help", command_help, false},
 };
 
-static int parse(int argc, char **argv, struct arguments *ret)
+/* letters: "+..." to stop at the command. Returns where the rest of argv begins. */
+static int parse(int argc, char **argv, const char *letters, struct arguments *ret)
 {
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'},	 {"listen", required_argument, NULL, 'l'},
@@ -121,7 +136,8 @@ static int parse(int argc, char **argv, struct arguments *ret)
 	    {"version", no_argument, NULL, 'v'},	 {}};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
+	optind = 0; /* from the beginning: it is called twice */
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (c == 'c')
 			ret->config = optarg;
 		else if (c == 'l')
@@ -136,16 +152,27 @@ static int parse(int argc, char **argv, struct arguments *ret)
 	return optind;
 }
 
+static int run_command(const struct command *command, struct arguments *args, int argc, char **argv)
+{
+	int i;
+
+	if (command->own_options)
+		return command->run(args, argc, argv);
+	argv[0] = program_invocation_short_name; /* what getopt's own messages begin with */
+	i = parse(argc, argv, "hv", args);
+	return command->run(args, argc - i, argv + i);
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments args = {};
-	int i = parse(argc, argv, &args);
+	int i = parse(argc, argv, "+hv", &args);
 
 	if (i >= argc)
 		return usage(stderr);
 	for (size_t k = 0; k < sizeof(commands) / sizeof(*commands); k++)
 		if (!strcmp(commands[k].name, argv[i]))
-			return commands[k].run(&args, argc - i - 1, argv + i + 1);
+			return run_command(&commands[k], &args, argc - i, argv + i);
 	fprintf(stderr, "trimtab: unknown command \"%s\"; see trimtab help\n", argv[i]);
 	return EXIT_USAGE;
 }
