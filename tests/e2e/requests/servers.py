@@ -379,9 +379,9 @@ class Nginx(Server):
         def lines():
             with open(self.access) as f:
                 found = f.read().splitlines()
-            return len(found) >= fresh and [tuple(line.split()) for line in found]
+            return len(found) >= fresh and [[tuple(line.split()) for line in found]]
 
-        return until(f"{fresh} lines in the access log", lines)
+        return until(f"{fresh} lines in the access log", lines)[0]
 
 
 class Haproxy(Server):
@@ -490,6 +490,33 @@ def newest(base):
     if not versions:
         raise Skip("postgresql is not installed: tools/setup test")
     return f"{base}/{versions[-1]}/bin"
+
+
+class Pgbouncer(Server):
+    """A pool in front of a server, by transaction; it asks nothing on its own."""
+
+    user = "postgres"
+
+    def __init__(self, behind):
+        super().__init__()
+        self.behind = behind
+
+    def prepare(self):
+        self.config = self.file("pgbouncer.ini", f"""[databases]
+postgres = host=127.0.0.1 port={self.behind.port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+server_reset_query =
+server_check_query =
+max_client_conn = 100
+""")
+
+    def command(self):
+        return [program("pgbouncer"), self.config]
 
 
 # --- RabbitMQ

@@ -1,10 +1,11 @@
-"""sleep_single.py PORT - as sleep.mjs, by one thread that sleeps while everybody else waits, each
-connection in its turn. Without sleep (ms=0) it is as quick as a server in Python can be."""
+"""sleep_single.py PORT - as sleep.mjs, by one thread that sleeps while everybody else waits, first
+come, first served. Without sleep (ms=0) it is as quick as a server in Python can be."""
 import json
 import selectors
 import socket
 import sys
 import time
+from collections import deque
 from urllib.parse import parse_qs, urlparse
 
 took = []
@@ -33,15 +34,24 @@ def answer(connection, body):
     connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
 
-poll = selectors.DefaultSelector()
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
-poll.register(listener, selectors.EVENT_READ)
-while True:
-    for key, _ in poll.select():
+def gather():
+    """Puts those that have become readable behind those that wait."""
+    for key, _ in poll.select(0 if waiting else None):
         if key.fileobj is listener:
             accepted = listener.accept()[0]
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             poll.register(accepted, selectors.EVENT_READ)
-        elif not serve(key.fileobj):
-            poll.unregister(key.fileobj)
-            key.fileobj.close()
+        elif key.fileobj not in waiting:
+            waiting.append(key.fileobj)
+
+
+poll, waiting = selectors.DefaultSelector(), deque()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+poll.register(listener, selectors.EVENT_READ)
+while True:
+    gather()
+    if waiting and not serve(waiting[0]):
+        poll.unregister(waiting[0])
+        waiting[0].close()
+    if waiting:
+        waiting.popleft()
