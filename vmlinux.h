@@ -22,6 +22,7 @@ enum { false, true };
 /* --- arch/x86: the registers of user space, saved at the entry to the kernel */
 
 struct pt_regs {
+	unsigned long dx;
 	unsigned long si;
 	unsigned long ax;
 	unsigned long orig_ax; /* the syscall's number; -1 in an interrupt or exception */
@@ -52,7 +53,17 @@ enum cgroup_subsys_id {
 	memory_cgrp_id = 4,
 };
 
+struct sched_entity {
+	__u64 sum_exec_runtime; /* ns on a CPU, up to the last tick or switch */
+};
+
+struct sched_info {
+	unsigned long long run_delay; /* ns runnable, waiting for a CPU */
+};
+
 struct task_struct {
+	struct sched_entity se;
+	struct sched_info sched_info;
 	unsigned int __state;
 	unsigned int flags;
 	int pid;
@@ -125,6 +136,7 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	int sk_err;
+	__u16 sk_type;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
@@ -146,6 +158,16 @@ struct tcp_sock {
 	__u32 write_seq; /* behind the last one given to send, a FIN counts as one */
 	__u64 bytes_received;
 	__u64 bytes_acked;
+	__u64 bytes_sent; /* payload, what was sent again too */
+	__u64 tcp_mstamp; /* us, CLOCK_MONOTONIC: the last packet or transmission */
+};
+
+struct unix_address;
+
+struct unix_sock {
+	struct sock sk;
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 struct sk_buff {

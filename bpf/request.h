@@ -76,6 +76,20 @@ struct request_work {
 	__u64 tag;
 	__u64 hash; /* of the name: names of one hash are one operation */
 	union request_name name;
+	/* the rest is the framework's: the call it works on, and answers or requests that it counts
+	 * together */
+	__u64 now_ns, stamp;
+	__u64 from, iov;      /* user memory: the rest of the piece; the pieces after it */
+	__u64 piece, total;   /* bytes left of the piece, of the call */
+	__u32 iovs, first;    /* pieces left; bytes to take at first */
+	__u32 held;	      /* the last step held */
+	__u32 batch_n, batch; /* how many, of which event */
+	__u32 batch_operation;
+	__u32 call_bytes;
+	__u32 pad;
+	__u64 slow_ns, slow_queue_ns; /* the slowest request of the call that is to be sampled */
+	__u32 slow_operation, slow_outcome;
+	__u64 arrival_sock, arrival_us; /* what was read last on this CPU: see request_arrived */
 	__u8 bytes[REQUEST_BYTES + 16]; /* 16: word_at() near the end */
 };
 

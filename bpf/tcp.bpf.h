@@ -4,7 +4,7 @@
 #ifndef TRIMTAB_TCP_BPF_H
 #define TRIMTAB_TCP_BPF_H
 
-#include "common.bpf.h"
+#include "listened.bpf.h"
 #include <bpf/bpf_endian.h>
 
 struct connection {
@@ -41,26 +41,6 @@ struct {
 	__type(value, __u32);
 } tcp_owners SEC(".maps");
 
-struct tcp_listened {
-	__u8 port[65536]; /* by local port: it is or was listened on */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tcp_listened);
-} tcp_listened SEC(".maps");
-
-static __always_inline void listen_on(__u16 port)
-{
-	__u32 zero = 0;
-	struct tcp_listened *l = bpf_map_lookup_elem(&tcp_listened, &zero);
-
-	if (l)
-		l->port[port] = 1;
-}
-
 static __always_inline struct tcp_port *port_slot(__u32 direction, __u32 port)
 {
 	__u32 slot =
@@ -79,10 +59,8 @@ static __always_inline struct tcp_port *port_slot(__u32 direction, __u32 port)
 
 static __noinline struct tcp_port *port_of(struct sock_common *common)
 {
-	struct tcp_listened *listened;
 	__u64 local;
 	__u16 remote;
-	__u32 zero;
 
 	if (!common)
 		return NULL;
@@ -90,11 +68,7 @@ static __noinline struct tcp_port *port_of(struct sock_common *common)
 	if (!local) /* a connection that ends has given its port back already */
 		local = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)common, inet_sport));
 	remote = bpf_ntohs(BPF_CORE_READ(common, skc_dport));
-	verifier_sees(local);
-	local &= 0xffff;
-	zero = 0;
-	listened = bpf_map_lookup_elem(&tcp_listened, &zero);
-	if (listened && listened->port[local])
+	if (is_listened(local))
 		return port_slot(TCP_INBOUND, local);
 	return port_slot(TCP_OUTBOUND, remote);
 }

@@ -17,6 +17,7 @@
 #include "probe_reason.h"
 /* the skeletons need maps.h */
 #include "disk.skel.h"
+#include "request.skel.h"
 #include "sched.skel.h"
 #include "syscall.skel.h"
 #include "tcp.skel.h"
@@ -24,8 +25,11 @@
 /* Programs that are attached only while something wants them. */
 static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep"};
 
-static const char *const probe_names[PROBES] = {
-    [SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk", [TCP] = "tcp"};
+static const char *const probe_names[PROBES] = {[SCHED] = "sched",
+						[SYSCALL] = "syscall",
+						[DISK] = "disk",
+						[TCP] = "tcp",
+						[REQUEST] = "request"};
 
 static bool is_on_demand(const char *name)
 {
@@ -95,12 +99,24 @@ static void say(struct probes *p, int index, enum probe_phase phase, const char 
 	s->phase = phase;
 }
 
+/* What the request programs are told before they are loaded. */
+static void set_request(struct probes *p)
+{
+	p->maps.request_shards = probes_request_shards(p->cpus);
+	p->request->rodata->request_shards = p->maps.request_shards;
+	p->request->rodata->request_limit = p->config->request.connections;
+	p->request->rodata->request_outbound = p->config->request.outbound;
+	snprintf(p->shared->request_way, sizeof(p->shared->request_way), "socket");
+}
+
 static int load_one(struct probes *p, int index, struct btf *btf)
 {
 	struct probe *probe = &p->probe[index];
 	int err;
 
 	probe->object = *probe->skeleton->obj;
+	if (index == REQUEST)
+		set_request(p);
 	probe_adapt_programs(probe->object, btf);
 	err = probes_adapt_maps(p, probe->object, btf);
 	if (!err)
@@ -130,12 +146,14 @@ static int open_skeletons(struct probes *p)
 	p->syscall = syscall_bpf__open();
 	p->disk = disk_bpf__open();
 	p->tcp = tcp_bpf__open();
-	if (!p->sched || !p->syscall || !p->disk || !p->tcp)
+	p->request = request_bpf__open();
+	if (!p->sched || !p->syscall || !p->disk || !p->tcp || !p->request)
 		return -errno;
 	p->probe[SCHED].skeleton = p->sched->skeleton;
 	p->probe[SYSCALL].skeleton = p->syscall->skeleton;
 	p->probe[DISK].skeleton = p->disk->skeleton;
 	p->probe[TCP].skeleton = p->tcp->skeleton;
+	p->probe[REQUEST].skeleton = p->request->skeleton;
 	return 0;
 }
 
@@ -182,7 +200,8 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 	const bool enabled[PROBES] = {[SCHED] = config->sched.enabled,
 				      [SYSCALL] = config->syscall.enabled,
 				      [DISK] = config->disk.enabled,
-				      [TCP] = config->tcp.enabled};
+				      [TCP] = config->tcp.enabled,
+				      [REQUEST] = config->request.enabled};
 	struct probes *p = calloc(1, sizeof(*p));
 	struct btf *btf = NULL;
 	int err = -ENOMEM;
@@ -191,7 +210,7 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 		return -ENOMEM;
 	p->shared = s;
 	p->cpus = s->cpus;
-	p->connections = config->tcp.connections;
+	p->config = config;
 	s->probes_n = PROBES;
 	for (int i = 0; i < PROBES; i++) {
 		snprintf(s->probe[i].name, sizeof(s->probe[i].name), "%s", probe_names[i]);
@@ -217,6 +236,7 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 	}
 	log_failures(s);
 	probes_map_own(p);
+	p->config = NULL;
 	btf__free(btf);
 	*ret = p;
 	return 0;
@@ -235,6 +255,7 @@ void probes_free(struct probes *p)
 	syscall_bpf__destroy(p->syscall);
 	disk_bpf__destroy(p->disk);
 	tcp_bpf__destroy(p->tcp);
+	request_bpf__destroy(p->request);
 	free(p);
 }
 

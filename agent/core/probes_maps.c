@@ -6,6 +6,38 @@
 #include "maps.h"
 #include "probe_adapt.h"
 
+uint32_t probes_request_shards(uint32_t cpus)
+{
+	uint32_t shards = 1;
+
+	while (shards < cpus && shards < REQUEST_SHARDS)
+		shards *= 2;
+	return shards;
+}
+
+/* The sizes that depend on the machine or the configuration; 0: as it is written. */
+static uint32_t entries_of(const struct probes *p, const char *name)
+{
+	const struct {
+		const char *name;
+		uint32_t entries;
+	} sizes[] = {
+	    {"syscall_cpus", p->cpus},
+	    {"sched_cpus", p->cpus},
+	    {"cgroup_cpus", p->cpus},
+	    {"request_cpus", p->cpus},
+	    {"tcp_connections", p->config->tcp.connections},
+	    {"request_service_counts", REQUEST_SERVICES * p->maps.request_shards},
+	    {"request_operation_counts", REQUEST_OPERATIONS * p->maps.request_shards},
+	    {"request_totals", p->maps.request_shards},
+	};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		if (!strcmp(name, sizes[i].name))
+			return sizes[i].entries;
+	return 0;
+}
+
 int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 {
 	struct bpf_map *map, *other;
@@ -14,13 +46,10 @@ int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 	bpf_object__for_each_map (map, o) {
 		const char *name = bpf_map__name(map);
 
-		if (!strcmp(name, "syscall_cpus") || !strcmp(name, "sched_cpus") ||
-		    !strcmp(name, "cgroup_cpus"))
-			bpf_map__set_max_entries(map, p->cpus);
+		if (entries_of(p, name))
+			bpf_map__set_max_entries(map, entries_of(p, name));
 		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH && probe_hashes_allocate_safely(btf))
 			bpf_map__set_map_flags(map, BPF_F_NO_PREALLOC);
-		if (!strcmp(name, "tcp_connections"))
-			bpf_map__set_max_entries(map, p->connections);
 		for (int i = 0; i < PROBES; i++) {
 			if (!p->probe[i].loaded || bpf_map__is_internal(map))
 				continue;
@@ -119,9 +148,34 @@ void probes_map_own(struct probes *p)
 					       PROT_READ | PROT_WRITE);
 }
 
+static void map_requests(struct probes *p, struct probe_maps *m)
+{
+	uint32_t n = m->request_shards;
+
+	if (!p->probe[REQUEST].loaded)
+		return;
+	m->request_services =
+	    map_array(p, REQUEST, "request_services",
+		      REQUEST_SERVICES * sizeof(struct request_service), PROT_READ | PROT_WRITE);
+	m->request_operations = map_array(p, REQUEST, "request_operations",
+					  REQUEST_OPERATIONS * sizeof(struct request_operation),
+					  PROT_READ | PROT_WRITE);
+	m->request_service_counts =
+	    map_array(p, REQUEST, "request_service_counts",
+		      n * REQUEST_SERVICES * sizeof(struct request_service_counts), PROT_READ);
+	m->request_operation_counts =
+	    map_array(p, REQUEST, "request_operation_counts",
+		      n * REQUEST_OPERATIONS * sizeof(struct request_operation_counts), PROT_READ);
+	m->request_totals =
+	    map_array(p, REQUEST, "request_totals", n * sizeof(struct request_totals), PROT_READ);
+}
+
 const struct probe_maps *probes_map_all(struct probes *p)
 {
 	struct probe_maps *m = &p->maps;
+
+	map_requests(p, m);
+	m->request_slow_fd = probes_map_fd(p, "request_slow");
 
 	m->cgroup_cpus = probes_map(p, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu));
 	m->cgroup_ids_fd = probes_map_fd(p, "cgroup_ids");

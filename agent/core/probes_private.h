@@ -10,7 +10,7 @@
 
 #define PROGRAMS_MAX 16
 
-enum { SCHED, SYSCALL, DISK, TCP, PROBES };
+enum { SCHED, SYSCALL, DISK, TCP, REQUEST, PROBES };
 
 struct program {
 	struct bpf_program *bpf;
@@ -35,10 +35,13 @@ struct probes {
 	struct sched_bpf *sched;
 	struct disk_bpf *disk;
 	struct tcp_bpf *tcp;
+	struct request_bpf *request;
+	const struct config *config; /* while loading */
 	uint32_t cpus;
-	uint32_t connections;
 };
 
+/* In how many copies what is counted of requests is kept: a power of 2. */
+uint32_t probes_request_shards(uint32_t cpus);
 /* Sizes an object's maps, and shares those that an earlier object has under the same name. */
 int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf);
 /* Puts the maps of a loaded probe into shared memory's list, with the memory they take. */

@@ -1,0 +1,384 @@
+/* request.bpf.c - requests as the sockets of servers and clients carry them, from Linux 6.3 on.
+ *
+ * Two tracepoints at the end of every send and receive give the socket and how many bytes there
+ * were; the saved registers of the task give the system call and with it the caller's memory, where
+ * the bytes are read. So it does not matter which thread does the I/O, TCP and unix sockets are
+ * seen alike, and what is kept of a connection goes with its socket. A third one, where a receive
+ * takes data from the queue, tells when the last packet came.
+ *
+ * Cost: a socket that is not followed costs a few loads where only serving is watched and its port
+ * is not listened on, else a look-up.
+ */
+#include "request_count.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define SOCK_STREAM 1
+#define MSG_PEEK 2
+/* PF_KTHREAD, PF_IO_WORKER, PF_USER_WORKER: no system call of theirs brought them here */
+#define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
+
+#define NR_IO_URING_ENTER 426
+#define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
+
+/* what a system call's second argument points to */
+enum call_memory { MEMORY_NONE, MEMORY_BYTES, MEMORY_VECTOR, MEMORY_MESSAGE };
+
+#define CALLS 64
+static const __u8 memory_of_call[CALLS] = {
+    [0] = MEMORY_BYTES,	   /* read */
+    [1] = MEMORY_BYTES,	   /* write */
+    [19] = MEMORY_VECTOR,  /* readv */
+    [20] = MEMORY_VECTOR,  /* writev */
+    [44] = MEMORY_BYTES,   /* sendto */
+    [45] = MEMORY_BYTES,   /* recvfrom */
+    [46] = MEMORY_MESSAGE, /* sendmsg */
+    [47] = MEMORY_MESSAGE, /* recvmsg */
+};
+
+struct user_vector {
+	__u64 base, length;
+};
+
+struct user_message {
+	__u64 name;
+	__u32 name_length, pad;
+	__u64 iov, iovs;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set to the number of CPUs before loading */
+	__type(key, __u32);
+	__type(value, struct request_work);
+} request_cpus SEC(".maps");
+
+static __always_inline struct request_work *request_work(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&request_cpus, &cpu);
+}
+
+/* Takes the next piece that is not empty. */
+static __always_inline bool next_piece(struct request_work *w)
+{
+	struct user_vector vector;
+
+	for (int i = 0; i < REQUEST_PIECES_EMPTY && w->iovs; i++) {
+		if (bpf_probe_read_user(&vector, sizeof(vector), (void *)w->iov))
+			return false;
+		w->iov += sizeof(vector);
+		w->iovs--;
+		w->from = vector.base;
+		w->piece = vector.length;
+		if (w->piece)
+			return true;
+	}
+	return false;
+}
+
+/* See request_follow.bpf.h. */
+static __always_inline int request_fill(struct request_work *w)
+{
+	__u64 n, skip;
+
+	if (!w->total || (!w->piece && !next_piece(w)))
+		return 0;
+	n = w->piece < w->total ? w->piece : w->total;
+	if (w->at >= w->end && w->parser.skip) {
+		skip = w->parser.skip < n ? w->parser.skip : n;
+		w->from += skip;
+		w->piece -= skip;
+		w->total -= skip;
+		w->parser.skip -= skip;
+		return 1;
+	}
+	if (!window_move(w))
+		return -1;
+	if (n > w->first)
+		n = w->first;
+	if (n > REQUEST_WINDOW)
+		n = REQUEST_WINDOW;
+	if (bpf_probe_read_user(&w->bytes[REQUEST_HELD], n, (void *)w->from))
+		return -1;
+	w->end = REQUEST_HELD + n;
+	w->from += n;
+	w->piece -= n;
+	w->total -= n;
+	w->first = REQUEST_WINDOW;
+	return 1;
+}
+
+#include "request_follow.bpf.h"
+
+/* --- where the bytes of a call are */
+
+static __always_inline bool message_of(struct request_work *w, __u64 address)
+{
+	struct user_message message;
+
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)address))
+		return false;
+	w->iov = message.iov;
+	w->iovs = message.iovs;
+	return true;
+}
+
+/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own
+ * sends. */
+static __always_inline bool find_memory(struct request_work *w, struct task_struct *task,
+					__u32 bytes)
+{
+	struct pt_regs *regs;
+	__u64 nr, kind;
+
+	w->piece = w->iovs = 0;
+	w->total = w->call_bytes = bytes;
+	w->first = REQUEST_WINDOW;
+	if (unlikely(task->flags & PF_NO_CALL))
+		return false;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	nr = regs->orig_ax;
+	if (unlikely(regs->cs == USER32_CS)) {
+		request_unseen(REQUEST_UNSEEN_COMPAT, bytes);
+		return false;
+	}
+	if (nr >= CALLS) {
+		if (nr == NR_IO_URING_ENTER)
+			request_unseen(REQUEST_UNSEEN_IO_URING, bytes);
+		return false;
+	}
+	kind = memory_of_call[nr];
+	if (likely(kind == MEMORY_BYTES)) {
+		w->from = regs->si;
+		w->piece = bytes;
+		return true;
+	}
+	if (kind == MEMORY_MESSAGE)
+		return message_of(w, regs->si);
+	w->iov = regs->si;
+	w->iovs = regs->dx;
+	return kind == MEMORY_VECTOR;
+}
+
+/* --- connections */
+
+/* The direction of a TCP connection: what came first, if it is young, else whether its port is (or
+ * was) listened on. */
+static __always_inline int direction_of_tcp(struct sock *sk, bool received)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp && received && !tp->bytes_sent)
+		return TCP_INBOUND;
+	if (tp && !received && !tp->bytes_received)
+		return TCP_OUTBOUND;
+	return is_listened(sk->__sk_common.skc_num) ? TCP_INBOUND : TCP_OUTBOUND;
+}
+
+/* An accepted unix socket has its listener's address, the other end mostly none. -1: a pair. */
+static __always_inline int direction_of_unix(struct sock *sk)
+{
+	struct unix_sock *u = bpf_skc_to_unix_sock(sk);
+	struct sock *peer;
+
+	if (!u)
+		return -1;
+	if (u->addr)
+		return TCP_INBOUND;
+	peer = u->peer;
+	return peer && BPF_CORE_READ((struct unix_sock *)peer, addr) ? TCP_OUTBOUND : -1;
+}
+
+/* A socket that is not known yet: it is from the first request on. */
+static __noinline struct request_connection *meet(struct sock *sk, bool received)
+{
+	struct request_connection *c;
+	int direction;
+
+	if (!sk)
+		return NULL;
+	direction = sk->__sk_common.skc_family == AF_UNIX ? direction_of_unix(sk)
+							  : direction_of_tcp(sk, received);
+	if (direction < 0 || received != (direction == TCP_INBOUND) ||
+	    (direction == TCP_OUTBOUND && !request_outbound))
+		return NULL;
+	if (request_control.connections >= request_limit) {
+		request_lose(REQUEST_LOST_CONNECTIONS, 1);
+		return NULL;
+	}
+	c = bpf_sk_storage_get(&request_connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c)
+		return NULL;
+	__sync_fetch_and_add(&request_control.connections, 1);
+	c->direction = direction;
+	c->named = OPERATION_UNNAMED;
+	return c;
+}
+
+static __always_inline __u16 port_of_server(struct sock *sk, __u8 direction)
+{
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		return 0;
+	return direction == TCP_INBOUND ? sk->__sk_common.skc_num
+					: bpf_ntohs(sk->__sk_common.skc_dport);
+}
+
+static __always_inline void begin_service(struct request_connection *c, struct sock *sk,
+					  struct task_struct *task, int protocol)
+{
+	struct request_key key = {.cgroup = cgroup_id_of(task->cgroups),
+				  .port = port_of_server(sk, c->direction),
+				  .protocol = protocol,
+				  .direction = c->direction};
+
+	c->protocol = protocol;
+	c->service = request_service_of(&key);
+	c->following = FOLLOW_REQUESTS;
+}
+
+/* The first bytes of a connection, in the window. True if they are to be parsed now. */
+static __always_inline bool recognise(struct request_connection *c, struct request_work *w,
+				      struct sock *sk, struct task_struct *task)
+{
+	int protocol = request_recognise(w);
+
+	if (protocol > 0) {
+		begin_service(c, sk, task, protocol);
+		return true;
+	}
+	if (protocol == -1 && window_end(w, c->held[FLOW_REQUESTS]) &&
+	    w->parser.held < REQUEST_HELD)
+		c->parser[FLOW_REQUESTS] = w->parser;
+	else
+		c->following = protocol == -2	? FOLLOW_TLS
+			       : protocol == -3 ? FOLLOW_HTTP2
+						: FOLLOW_NOTHING;
+	return false;
+}
+
+/* --- one call */
+
+static __always_inline void note_task(struct request_connection *c, struct task_struct *task,
+				      __u32 bytes)
+{
+	c->pid = task->pid;
+	c->request_bytes = bytes;
+	c->cpu_ns = task->se.sum_exec_runtime;
+	if (bpf_core_field_exists(task->sched_info.run_delay))
+		c->run_delay_ns = task->sched_info.run_delay;
+}
+
+/* When the bytes that were just read had come, in us before now_ns. */
+static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
+{
+	__u64 came_us = w->arrival_us, now_us = w->now_ns / 1000;
+
+	if (w->arrival_sock != (__u64)sk)
+		return ARRIVAL_UNKNOWN;
+	w->arrival_sock = 0;
+	return came_us && came_us <= now_us ? now_us - came_us : 0;
+}
+
+static __noinline int passed(struct sock *sk, int bytes, bool received)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct request_work *w = request_work();
+	struct request_connection *c;
+	enum request_flow flow;
+	bool seen;
+
+	if (!sk || !w)
+		return 0;
+	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
+	if (!c) {
+		c = meet(sk, received);
+		if (!c)
+			return 0;
+	}
+	if (c->following >= FOLLOW_NOTHING) {
+		if (c->following != FOLLOW_NOTHING)
+			request_unseen(c->following == FOLLOW_TLS ? REQUEST_UNSEEN_TLS
+								  : REQUEST_UNSEEN_HTTP2,
+				       bytes);
+		return 0;
+	}
+	flow = received == (c->direction == TCP_INBOUND) ? FLOW_REQUESTS : FLOW_RESPONSES;
+	seen = find_memory(w, task, bytes);
+	w->now_ns = bpf_ktime_get_ns();
+	w->parser = c->parser[flow];
+	window_begin(w, c->held[flow]);
+	if (!seen) {
+		/* no parser can follow what it does not see, unless it is in the middle of
+		 * something */
+		if (c->parser[flow].skip >= bytes)
+			c->parser[flow].skip -= bytes;
+		return 0;
+	}
+	w->batch_n = 0;
+	w->slow_ns = 0;
+	w->in_flight = request_in_flight(c);
+	if (flow == FLOW_REQUESTS) {
+		w->stamp = stamp_make(w->now_ns, received ? queued_us(w, sk) : ARRIVAL_UNKNOWN, 0);
+		note_task(c, task, bytes);
+	}
+	if (unlikely(c->following == FOLLOW_UNKNOWN)) {
+		if (flow == FLOW_RESPONSES) {
+			c->following = FOLLOW_NOTHING; /* the server speaks first: none of ours */
+			return 0;
+		}
+		if (request_fill(w) <= 0 || !recognise(c, w, sk, task))
+			return 0;
+	}
+	request_follow(c, w, flow);
+	return 0;
+}
+
+static __always_inline bool is_ours(struct sock *sk)
+{
+	__u32 family = sk->__sk_common.skc_family;
+
+	if (family == AF_INET || family == AF_INET6)
+		return sk->sk_protocol == IPPROTO_TCP &&
+		       (request_outbound || is_listened(sk->__sk_common.skc_num));
+	return family == AF_UNIX && sk->sk_type == SOCK_STREAM;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(request_received, struct sock *sk, int bytes, int flags)
+{
+	if (bytes > 0 && !(flags & MSG_PEEK) && is_ours(sk))
+		passed(sk, bytes, true);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(request_sent, struct sock *sk, int bytes, int flags)
+{
+	if (bytes > 0 && is_ours(sk))
+		passed(sk, bytes, false);
+	return 0;
+}
+
+/* A receive is about to take data from the queue: the socket's clock still holds when the last
+ * packet came. Only the first of a call counts, as it turns the clock on. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(request_arrived, struct sock *sk)
+{
+	struct request_work *w = request_work();
+	struct tcp_sock *tp;
+
+	if (!w || w->arrival_sock == (__u64)sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	w->arrival_sock = (__u64)sk;
+	w->arrival_us = tp->tcp_mstamp;
+	return 0;
+}
