@@ -15,13 +15,14 @@
 #include "core/config.h"
 #include "core/state.h"
 
+#define ROOM_FIRST 4096
 #define STATUS_OK 200
 #define STATUS_UNAUTHORIZED 401
 #define STATUS_NOT_FOUND 404
 
 struct answer {
 	char *data;
-	size_t bytes;
+	size_t bytes, room;
 	const struct client *client;
 };
 
@@ -162,20 +163,31 @@ void client_free(struct client *c)
 
 /* --- one request */
 
+static bool make_room(struct answer *a, size_t n)
+{
+	size_t room = a->room ? a->room : ROOM_FIRST;
+	char *grown;
+
+	while (room < a->bytes + n)
+		room *= 2;
+	if (room == a->room)
+		return true;
+	grown = realloc(a->data, room);
+	if (!grown)
+		return false;
+	a->data = grown;
+	a->room = room;
+	return true;
+}
+
 static size_t take(char *data, size_t size, size_t n, void *arg)
 {
 	struct answer *a = arg;
-	char *grown;
 
-	if (n > CLIENT_ANSWER_MAX - a->bytes)
+	if (n > CLIENT_ANSWER_MAX - a->bytes || !make_room(a, n))
 		return 0;
-	grown = realloc(a->data, a->bytes + n + 1);
-	if (!grown)
-		return 0;
-	memcpy(grown + a->bytes, data, n);
-	a->data = grown;
+	memcpy(a->data + a->bytes, data, n);
 	a->bytes += n;
-	a->data[a->bytes] = '\0';
 	return n;
 }
 
@@ -252,8 +264,11 @@ static int explain_failure(const struct client *c, CURL *curl, CURLcode code, co
 	switch (code) {
 	case CURLE_ABORTED_BY_CALLBACK:
 		return fail(-ECANCELED, err, err_size, "given up");
-	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
+		if (strncmp(c->url, "http", 4) == 0) /* an answer that is no HTTP/1 */
+			return client_foreign(c, reason, err, err_size);
+		/* fall through */
+	case CURLE_URL_MALFORMAT:
 		return fail(-EINVAL, err, err_size,
 			    "--url: \"%s\" is none; give one such as http://127.0.0.1:8000",
 			    c->url);

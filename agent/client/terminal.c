@@ -174,23 +174,38 @@ static void read_signals(struct terminal *t, struct terminal_event *ret)
 	}
 }
 
-/* A key that has no letter sends more than one byte, the first of them ESC: it is passed over. */
+/* Past a key that has no letter: ESC and one byte, or ESC [ and all up to a letter or '~', or ESC O
+ * and one byte. */
+static const char *skip_escape(const char *at, const char *end)
+{
+	char kind = at + 1 < end ? at[1] : 0;
+
+	at += kind == 'O' ? 3 : 2;
+	while (kind == '[' && at < end && !isalpha((unsigned char)*at) && *at != '~')
+		at++;
+	at += kind == '[';
+	return at < end ? at : end;
+}
+
 static void read_keys(struct terminal *t, struct terminal_event *ret)
 {
 	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-	char bytes[TERMINAL_KEYS_MAX - 1];
+	char bytes[TERMINAL_KEYS_MAX - 1], *to = ret->keys;
+	const char *at = bytes, *end;
 	ssize_t n;
-	int kept = 0;
 
 	if (!t->keys || poll(&p, 1, 0) <= 0)
 		return;
 	n = read(STDIN_FILENO, bytes, sizeof(bytes));
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
 		t->gone = true;
-	for (ssize_t i = 0; i < n && bytes[0] != '\033'; i++)
-		if (isgraph((unsigned char)bytes[i]))
-			ret->keys[kept++] = bytes[i];
-	ret->keys[kept] = '\0';
+	end = n > 0 ? bytes + n : bytes;
+	while (at < end)
+		if (*at == '\033')
+			at = skip_escape(at, end);
+		else
+			*to++ = *at++;
+	*to = '\0';
 }
 
 void terminal_wait(struct terminal *t, int timeout_ms, struct terminal_event *ret)
