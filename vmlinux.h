@@ -159,6 +159,8 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u64 bytes_sent; /* payload, what was sent again too */
+	__u32 snd_nxt;	       /* the next sequence number to send */
+	__u64 tcp_clock_cache; /* ns, as tcp_mstamp */
 	__u64 tcp_mstamp; /* us, CLOCK_MONOTONIC: the last packet or transmission */
 };
 

@@ -23,6 +23,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
 
 #define NR_IO_URING_ENTER 426
+#define REQUEST_FEW 48
 #define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
 
 /* what a system call's second argument points to */
@@ -82,6 +83,27 @@ static __always_inline bool next_piece(struct request_work *w)
 	return false;
 }
 
+/* The few bytes of most calls, into the empty window, by way of the stack: a copy to other memory
+ * is checked at length by kernels with hardened user copies. A frame of 64 bytes or more would not
+ * be on the kernel's stack either, from 6.13 on. */
+__noinline int request_read_few(struct request_work *w, __u64 from, __u32 n)
+{
+	__u64 few[REQUEST_FEW / 8] = {};
+
+	if (!w || n > REQUEST_FEW || bpf_probe_read_user(few, n, (void *)from))
+		return 0;
+	for (int i = 0; i < REQUEST_FEW / 8; i++)
+		((__u64 *)w->bytes)[REQUEST_HELD / 8 + i] = few[i];
+	return 1;
+}
+
+static __always_inline bool read_user(struct request_work *w, __u64 n)
+{
+	if (n <= REQUEST_FEW)
+		return request_read_few(w, w->from, n);
+	return !bpf_probe_read_user(&w->bytes[REQUEST_HELD], n, (void *)w->from);
+}
+
 /* See request_follow.bpf.h. */
 static __always_inline int request_fill(struct request_work *w)
 {
@@ -104,7 +126,7 @@ static __always_inline int request_fill(struct request_work *w)
 		n = w->first;
 	if (n > REQUEST_WINDOW)
 		n = REQUEST_WINDOW;
-	if (bpf_probe_read_user(&w->bytes[REQUEST_HELD], n, (void *)w->from))
+	if (!read_user(w, n))
 		return -1;
 	w->end = REQUEST_HELD + n;
 	w->from += n;
@@ -285,56 +307,103 @@ static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
 	return came_us && came_us <= now_us ? now_us - came_us : 0;
 }
 
-static __noinline int passed(struct sock *sk, int bytes, bool received)
+/* The time: TCP's own clock, where it was read in this very call. A receive reads it after it took
+ * data (request_arrived saw it before that), a send when it transmits; all is sent if nothing
+ * waits. */
+static __always_inline __u64 time_of(struct request_work *w, struct sock *sk, bool received)
+{
+	struct tcp_sock *tp = NULL;
+
+	if (sk->__sk_common.skc_family != AF_UNIX && bpf_core_field_exists(tp->tcp_clock_cache))
+		tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return bpf_ktime_get_ns();
+	if (received ? w->arrival_sock == (__u64)sk && w->arrival_us != tp->tcp_mstamp
+		     : tp->snd_nxt == tp->write_seq)
+		return tp->tcp_clock_cache;
+	return bpf_ktime_get_ns();
+}
+
+/* A connection of which no requests are known: not yet, or not at all. */
+static __noinline int passed_unknown(struct sock *sk, struct request_connection *c, int bytes,
+				     enum request_flow flow)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct request_work *w = request_work();
+
+	if (!sk || !c || !w)
+		return 0;
+	if (c->following == FOLLOW_TLS || c->following == FOLLOW_HTTP2)
+		request_unseen(
+		    c->following == FOLLOW_TLS ? REQUEST_UNSEEN_TLS : REQUEST_UNSEEN_HTTP2, bytes);
+	if (c->following != FOLLOW_UNKNOWN)
+		return 0;
+	if (flow == FLOW_RESPONSES) {
+		c->following = FOLLOW_NOTHING; /* the server speaks first: none of ours */
+		return 0;
+	}
+	w->parser = c->parser[FLOW_REQUESTS];
+	window_begin(w, c->held[FLOW_REQUESTS]);
+	if (find_memory(w, task, bytes) && request_fill(w) > 0 && recognise(c, w, sk, task))
+		request_follow(c, w, FLOW_REQUESTS);
+	return 0;
+}
+
+/* A call of few bytes that is one request or answer, or several alike: nearly all are. */
+static __always_inline bool passed_few(struct request_connection *c, struct request_work *w,
+				       enum request_flow flow)
+{
+	int event;
+
+	if (w->total > REQUEST_FEW || w->piece != w->total || w->parser.held || w->parser.skip ||
+	    !request_read_few(w, w->from, w->total))
+		return false;
+	w->at = REQUEST_HELD;
+	w->end = REQUEST_HELD + w->total;
+	event = request_step_once(w, c->protocol, flow);
+	if (w->at >= w->end && request_take_only(c, w, event))
+		return true;
+	w->parser = c->parser[flow]; /* once more, with care */
+	w->at = w->end = REQUEST_HELD;
+	return false;
+}
+
+static __always_inline int passed(struct sock *sk, int bytes, bool received)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct request_work *w = request_work();
 	struct request_connection *c;
 	enum request_flow flow;
-	bool seen;
 
-	if (!sk || !w)
-		return 0;
 	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
-	if (!c) {
+	if (!c)
 		c = meet(sk, received);
-		if (!c)
-			return 0;
-	}
-	if (c->following >= FOLLOW_NOTHING) {
-		if (c->following != FOLLOW_NOTHING)
-			request_unseen(c->following == FOLLOW_TLS ? REQUEST_UNSEEN_TLS
-								  : REQUEST_UNSEEN_HTTP2,
-				       bytes);
+	if (!c || !w)
 		return 0;
-	}
 	flow = received == (c->direction == TCP_INBOUND) ? FLOW_REQUESTS : FLOW_RESPONSES;
-	seen = find_memory(w, task, bytes);
-	w->now_ns = bpf_ktime_get_ns();
-	w->parser = c->parser[flow];
-	window_begin(w, c->held[flow]);
-	if (!seen) {
-		/* no parser can follow what it does not see, unless it is in the middle of
-		 * something */
+	w->now_ns = time_of(w, sk, received);
+	w->batch_n = 0;
+	w->slow_ns = 0;
+	if (flow == FLOW_REQUESTS) {
+		w->stamp = stamp_make(w->now_ns, received ? queued_us(w, sk) : ARRIVAL_UNKNOWN, 0);
+		note_task(c, task, bytes);
+	} else {
+		w->in_flight = request_in_flight(c);
+	}
+	if (unlikely(c->following != FOLLOW_REQUESTS))
+		return passed_unknown(sk, c, bytes, flow);
+	if (!find_memory(w, task, bytes)) {
+		/* of what is not seen, only what is passed over anyway can be followed */
 		if (c->parser[flow].skip >= bytes)
 			c->parser[flow].skip -= bytes;
 		return 0;
 	}
-	w->batch_n = 0;
-	w->slow_ns = 0;
-	w->in_flight = request_in_flight(c);
-	if (flow == FLOW_REQUESTS) {
-		w->stamp = stamp_make(w->now_ns, received ? queued_us(w, sk) : ARRIVAL_UNKNOWN, 0);
-		note_task(c, task, bytes);
+	w->parser = c->parser[flow];
+	if (likely(passed_few(c, w, flow))) {
+		c->parser[flow] = w->parser;
+		return 0;
 	}
-	if (unlikely(c->following == FOLLOW_UNKNOWN)) {
-		if (flow == FLOW_RESPONSES) {
-			c->following = FOLLOW_NOTHING; /* the server speaks first: none of ours */
-			return 0;
-		}
-		if (request_fill(w) <= 0 || !recognise(c, w, sk, task))
-			return 0;
-	}
+	window_begin(w, c->held[flow]);
 	request_follow(c, w, flow);
 	return 0;
 }

@@ -68,6 +68,7 @@ struct request_work {
 	__u32 at, end;	 /* bytes[at .. end) is to be read; end <= REQUEST_HELD + REQUEST_WINDOW */
 	__u32 in_flight; /* requests not yet answered, for parsers that want to know */
 	/* what the last step found */
+	__u32 count;   /* 1 before each step; more, if it took several alike at once */
 	__u32 flags;   /* REQUEST_BEGAN_* */
 	__u16 outcome; /* enum request_outcome */
 	__u16 class;   /* HTTP: 1 .. 5 */
@@ -86,7 +87,6 @@ struct request_work {
 	__u32 batch_n, batch; /* how many, of which event */
 	__u32 batch_operation;
 	__u32 call_bytes;
-	__u32 pad;
 	__u64 slow_ns, slow_queue_ns; /* the slowest request of the call that is to be sampled */
 	__u32 slow_operation, slow_outcome;
 	__u64 arrival_sock, arrival_us; /* what was read last on this CPU: see request_arrived */

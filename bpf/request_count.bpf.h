@@ -45,21 +45,13 @@ enum request_following {
 };
 enum request_flow { FLOW_REQUESTS, FLOW_RESPONSES };
 
-/* 440 bytes and what the kernel adds make 512. */
+/* 440 bytes and what the kernel adds make 512. What every call needs comes first: it shares the
+ * first cache line with the kernel's 8 bytes. */
 struct request_connection {
-	union {
-		struct {
-			__u64 stamp[REQUEST_STAMPS];
-			__u16 entry[REQUEST_ENTRIES];
-		};
-		__u64 keyed[24]; /* AMQP */
-	};
-	__u64 held[2][REQUEST_HELD / 8];
-	struct request_parser parser[2]; /* by enum request_flow */
-	__u64 hash;			 /* of the last operation */
-	__u64 run_delay_ns, cpu_ns;	 /* of the task that read the last requests, then */
-	__u32 pid;
-	__u32 request_bytes;
+	__u8 following; /* enum request_following */
+	__u8 protocol, direction;
+	__u8 synced; /* the sync of the last answered request */
+	__u8 stamp_head, stamp_tail, entry_head, entry_tail; /* free-running */
 	/* free-running counts, the first of each pair written where requests are seen, the second
 	 * where answers are: requests, and those of them that found no entry, all after those that
 	 * did */
@@ -68,10 +60,20 @@ struct request_connection {
 	__u16 service;
 	__u16 operation; /* the last one */
 	__u16 named;	 /* the operation that REQUEST_NAMED gave; OPERATION_UNNAMED: none */
-	__u8 following;	 /* enum request_following */
-	__u8 protocol, direction;
-	__u8 stamp_head, stamp_tail, entry_head, entry_tail; /* free-running */
-	__u8 synced; /* the sync of the last answered request */
+	__u16 pad;
+	__u64 hash;			 /* of the last operation */
+	struct request_parser parser[2]; /* by enum request_flow */
+	__u64 run_delay_ns, cpu_ns;	 /* of the task that read the last requests, then */
+	__u32 pid;
+	__u32 request_bytes;
+	union {
+		struct {
+			__u64 stamp[REQUEST_STAMPS];
+			__u16 entry[REQUEST_ENTRIES];
+		};
+		__u64 keyed[24]; /* AMQP */
+	};
+	__u64 held[2][REQUEST_HELD / 8];
 };
 
 _Static_assert(sizeof(struct request_connection) <= 440, "takes more than 512 bytes");
@@ -164,6 +166,17 @@ const volatile bool request_outbound = true;
 
 struct request_control request_control;
 
+const volatile bool request_exclusive; /* no two CPUs have the same shard */
+
+/* Adds to a counter of this CPU's shard. Nothing interrupts these programs that would run them. */
+static __always_inline void request_add(__u64 *counter, __u64 n)
+{
+	if (request_exclusive)
+		*counter += n;
+	else
+		__sync_fetch_and_add(counter, n);
+}
+
 static __always_inline __u32 request_shard(void)
 {
 	return bpf_get_smp_processor_id() & (request_shards - 1);
@@ -181,7 +194,7 @@ static __always_inline void request_lose(enum request_lost reason, __u64 n)
 	struct request_totals *t = request_totals_here();
 
 	if (t && (__u32)reason < REQUEST_LOST_REASONS)
-		__sync_fetch_and_add(&t->lost[reason], n);
+		request_add(&t->lost[reason], n);
 }
 
 static __always_inline void request_unseen(enum request_unseen reason, __u64 bytes)
@@ -189,7 +202,7 @@ static __always_inline void request_unseen(enum request_unseen reason, __u64 byt
 	struct request_totals *t = request_totals_here();
 
 	if (t && (__u32)reason < REQUEST_UNSEEN_REASONS)
-		__sync_fetch_and_add(&t->unseen_bytes[reason], bytes);
+		request_add(&t->unseen_bytes[reason], bytes);
 }
 
 /* Gives a key a slot of its own, on first use; `other` if all are taken. *next is where a free one
@@ -364,6 +377,28 @@ __noinline int request_push(struct request_connection *c, __u32 entry, __u32 n, 
 	return 0;
 }
 
+/* The same; mostly there is room, and one entry will do. */
+static __always_inline void request_push_run(struct request_connection *c, __u32 entry, __u32 n,
+					     __u64 stamp)
+{
+	__u32 first = stamp_is_last(c, stamp) ? 0 : ENTRY_STAMP;
+
+	if (unlikely(n - 1 > ENTRY_MORE_MAX || c->untracked != c->untracked_done ||
+		     (__u8)(c->entry_tail - c->entry_head) >= REQUEST_ENTRIES ||
+		     (__u8)(c->stamp_tail - c->stamp_head) >= REQUEST_STAMPS - 1)) {
+		request_push(c, entry, n, stamp);
+		return;
+	}
+	c->begun += n;
+	if (first) {
+		c->stamp[c->stamp_tail & (REQUEST_STAMPS - 1)] = stamp;
+		c->stamp_tail++;
+	}
+	c->entry[c->entry_tail & (REQUEST_ENTRIES - 1)] =
+	    (entry & (ENTRY_OPERATION | ENTRY_UNTIMED)) | first | (n - 1) << ENTRY_MORE_SHIFT;
+	c->entry_tail++;
+}
+
 /* --- what is counted */
 
 #define REQUEST_LONG_NS 1000000 /* shorter ones are no samples, and not what waits by design */
@@ -374,8 +409,8 @@ static __always_inline void hist_add_many(struct hist *h, __u64 ns, __u64 n)
 
 	if (slot >= HIST_SLOTS)
 		return;
-	__sync_fetch_and_add(&h->count[slot], n);
-	__sync_fetch_and_add(&h->sum_ns, ns * n);
+	request_add(&h->count[slot], n);
+	request_add(&h->sum_ns, ns * n);
 }
 
 static __always_inline struct request_service_counts *
@@ -450,7 +485,7 @@ __noinline int request_count(struct request_connection *c, struct request_work *
 	counts = bpf_map_lookup_elem(&request_operation_counts, &at);
 	if (!counts)
 		return 0;
-	__sync_fetch_and_add(&counts->outcome[w->outcome & 1], n);
+	request_add(&counts->outcome[w->outcome & 1], n);
 	if (stamp)
 		request_time(c, w, counts, operation, n, stamp);
 	if (c->protocol != REQUEST_HTTP)
@@ -458,7 +493,7 @@ __noinline int request_count(struct request_connection *c, struct request_work *
 	s = request_service_counts_of(c);
 	at = w->class;
 	if (s && at < REQUEST_CLASSES)
-		__sync_fetch_and_add(&s->class[at], n);
+		request_add(&s->class[at], n);
 	return 0;
 }
 
@@ -504,6 +539,27 @@ __noinline int request_pop(struct request_connection *c, struct request_work *w,
 	}
 	c->named = OPERATION_UNNAMED;
 	return 0;
+}
+
+/* The same; mostly they are just the oldest entry. */
+static __always_inline void request_pop_run(struct request_connection *c, struct request_work *w,
+					    __u32 n)
+{
+	__u32 entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
+	__u64 stamp;
+
+	if (unlikely(c->entry_head == c->entry_tail || (entry >> ENTRY_MORE_SHIFT) + 1 != n ||
+		     c->named != OPERATION_UNNAMED)) {
+		request_pop(c, w, n);
+		return;
+	}
+	if (entry & ENTRY_STAMP)
+		c->stamp_head++;
+	c->entry_head++;
+	stamp = c->stamp[(c->stamp_head - 1) & (REQUEST_STAMPS - 1)];
+	c->synced = stamp >> STAMP_SYNC_SHIFT;
+	c->done += n;
+	request_count(c, w, entry & ENTRY_OPERATION, n, entry & ENTRY_UNTIMED ? 0 : stamp);
 }
 
 /* Forgets the requests that will not be answered: those of the last answered one's sync. */

@@ -34,6 +34,15 @@ static __always_inline int request_step(struct request_work *w, __u32 protocol,
 	return REQUEST_BROKEN;
 }
 
+static __always_inline int request_step_once(struct request_work *w, __u32 protocol,
+					     enum request_flow flow)
+{
+	w->flags = 0;
+	w->hash = 0;
+	w->count = 1;
+	return request_step(w, protocol, flow);
+}
+
 /* What protocol the first bytes of a connection tell: an enum request_protocol; -1: too few bytes;
  * -2: TLS; -3: HTTP/2. */
 __noinline int request_recognise(struct request_work *w)
@@ -70,7 +79,7 @@ static __always_inline void request_began(struct request_connection *c, struct r
 	__u32 entry = request_operation_of(c, w);
 
 	if (w->flags & REQUEST_BEGAN_SILENT) {
-		request_count(c, w, entry, 1, 0);
+		request_count(c, w, entry, w->count, 0);
 		return;
 	}
 	if (w->flags & REQUEST_BEGAN_UNTIMED)
@@ -79,15 +88,14 @@ static __always_inline void request_began(struct request_connection *c, struct r
 		request_flush(c, w);
 	w->batch = REQUEST_BEGAN;
 	w->batch_operation = entry;
-	w->batch_n++;
+	w->batch_n += w->count;
 }
 
 static __always_inline void request_answered(struct request_connection *c, struct request_work *w)
 {
 	__u32 outcome = w->outcome | w->class << 8;
 
-	if (w->in_flight)
-		w->in_flight--;
+	w->in_flight -= w->count < w->in_flight ? w->count : w->in_flight;
 	if (w->batch_n && w->batch_operation != outcome) {
 		__u16 class = w->class, now = w->outcome;
 
@@ -99,7 +107,20 @@ static __always_inline void request_answered(struct request_connection *c, struc
 	}
 	w->batch = REQUEST_ANSWERED;
 	w->batch_operation = outcome;
-	w->batch_n++;
+	w->batch_n += w->count;
+}
+
+/* Takes the only event of a call, if it is one of the simple ones. */
+static __always_inline bool request_take_only(struct request_connection *c, struct request_work *w,
+					      int event)
+{
+	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags)
+		request_push_run(c, c->operation, w->count, w->stamp);
+	else if (event == REQUEST_ANSWERED && !w->hash)
+		request_pop_run(c, w, w->count);
+	else
+		return false;
+	return true;
 }
 
 /* Takes an event; not 0: this call is done with, as with request_stop(). */
@@ -144,8 +165,7 @@ __noinline int request_turn(struct request_connection *c, struct request_work *w
 		window_skip(w);
 		if (w->at >= w->end)
 			continue;
-		w->flags = 0;
-		event = request_step(w, c->protocol, flow);
+		event = request_step_once(w, c->protocol, flow);
 		w->held = event == REQUEST_HOLD;
 		if (event == REQUEST_MORE || event == REQUEST_HOLD)
 			continue;
@@ -159,6 +179,8 @@ __noinline int request_turn(struct request_connection *c, struct request_work *w
 			return 1;
 		}
 		request_take(c, w, event);
+		if (w->at >= w->end && !w->total)
+			return 1;
 	}
 	return 0;
 }
@@ -175,8 +197,10 @@ static __always_inline void request_follow(struct request_connection *c, struct 
 			break;
 	if (i == REQUEST_TURNS)
 		request_stop(c, REQUEST_LOST_LONG);
-	if (w->batch_n)
-		request_flush(c, w);
+	if (w->batch_n && w->batch == REQUEST_BEGAN)
+		request_push_run(c, w->batch_operation, w->batch_n, w->stamp);
+	else if (w->batch_n)
+		request_pop_run(c, w, w->batch_n);
 	if (!window_end(w, c->held[flow]))
 		request_stop(c, REQUEST_LOST_SYNC);
 	c->parser[flow] = w->parser;

@@ -19,6 +19,8 @@ enum { REDIS_START, REDIS_ARGUMENTS, REDIS_LINE, REDIS_STREAM };
 #define REDIS_HEADER 24	      /* a "$length\r\n" is shorter */
 #define REDIS_BLOCK_WITHIN 96 /* bytes of XREAD's arguments in which BLOCK is looked for */
 #define REDIS_ARGUMENTS_STEP 4
+#define REDIS_COMMANDS_STEP 16
+#define REDIS_ANSWERS_STEP 16
 
 #define REDIS_NULL 0x80000000 /* the length of a null, -1 */
 
@@ -40,6 +42,27 @@ static __always_inline __u32 redis_number(const struct request_work *w, __u32 i,
 			value = value * 10 + digit;
 	}
 	return 0;
+}
+
+/* A number of 1 to 4 digits and "\r\n", as the bytes of a word. Returns their length, 0 if it is
+ * something else. */
+static __always_inline __u32 redis_short_number(__u64 word, __u32 *ret)
+{
+	__u64 x = word ^ EACH_BYTE * '\r', end = (x - EACH_BYTE) & ~x & HIGH_BITS;
+	__u32 value = (word & 0xff) - '0', digit, n = 1;
+
+	if (value > 9)
+		return 0;
+	for (; n < 5; n++) {
+		if (end >> (8 * n + 7) & 1)
+			break;
+		digit = (word >> 8 * n & 0xff) - '0';
+		if (digit > 9)
+			return 0;
+		value = value * 10 + digit;
+	}
+	*ret = value;
+	return n < 5 ? n + 2 : 0;
 }
 
 /* a-z to A-Z in eight bytes of ASCII */
@@ -193,11 +216,69 @@ static __always_inline int redis_line(struct request_work *w, __u8 then)
 	return REQUEST_MORE;
 }
 
+/* "*n\r\n$m\r\n": the head of nearly every command, of up to 9 words, the first of up to 8 letters
+ */
+#define REDIS_HEAD NAME8('*', 0, '\r', '\n', '$', 0, '\r', '\n')
+#define REDIS_HEAD_MASK 0xffff00ffffff00ffULL
+
+/* Where the arguments of a command end that begin at `at`; 0: they do not all lie in the window, or
+ * are no short ones. */
+static __always_inline __u32 redis_short_arguments(const struct request_work *w, __u32 at,
+						   __u32 arguments)
+{
+	__u32 length, n;
+
+	for (int i = 0; i < REDIS_ARGUMENTS_STEP && arguments; i++, arguments--) {
+		n = redis_short_number(word_at(w, at + 1), &length);
+		if (!n || byte_at(w, at) != '$')
+			return 0;
+		at += 1 + n + length + 2;
+	}
+	return arguments || at > w->end ? 0 : at;
+}
+
+/* A command with such a head, and those after it that are alike but for their arguments. */
+static __always_inline int redis_command(struct request_work *w, __u64 head)
+{
+	__u32 arguments = (head >> 8 & 0xff) - '1', length = (head >> 40 & 0xff) - '0', at;
+	__u64 name;
+
+	if (arguments > 8 || length - 1 > 7)
+		return redis_array(w);
+	if (unread(w) < 8 + length)
+		return REQUEST_HOLD;
+	name = redis_first_bytes(word_at(w, w->at + 8), length);
+	w->parser.left = arguments;
+	w->parser.state = arguments ? REDIS_ARGUMENTS : REDIS_START;
+	redis_name(w, w->at + 8, length);
+	at = redis_short_arguments(w, w->at + 8 + length + 2, arguments);
+	if (!at || w->flags) {
+		w->at += 8;
+		w->parser.skip = length + 2;
+		return REQUEST_BEGAN;
+	}
+	w->parser.state = REDIS_START;
+	for (int i = 0; i < REDIS_COMMANDS_STEP; i++) {
+		w->at = at;
+		if (word_at(w, at) != head || redis_first_bytes(word_at(w, at + 8), length) != name)
+			break;
+		at = redis_short_arguments(w, at + 8 + length + 2, arguments);
+		if (!at)
+			break;
+		w->count++;
+	}
+	return REQUEST_BEGAN;
+}
+
 static __always_inline int redis_request_step(struct request_work *w)
 {
+	__u64 word = word_at(w, w->at);
+
 	switch (w->parser.state) {
 	case REDIS_START:
-		return byte_at(w, w->at) == '*' ? redis_array(w) : redis_inline(w);
+		if ((word & REDIS_HEAD_MASK) == REDIS_HEAD)
+			return redis_command(w, word);
+		return (word & 0xff) == '*' ? redis_array(w) : redis_inline(w);
 	case REDIS_ARGUMENTS:
 		return redis_arguments(w);
 	case REDIS_LINE:
@@ -214,6 +295,37 @@ static __always_inline void redis_element(struct request_work *w, __u32 more)
 	w->parser.left += more;
 }
 
+/* Takes answers that are whole, short and no errors: "+OK", ":1", "$3" and what it holds. */
+static __always_inline void redis_short_answers(struct request_work *w)
+{
+	__u32 at = w->at, length, n;
+	__u64 word, x, end;
+
+	w->count = 0;
+	for (int i = 0; i < REDIS_ANSWERS_STEP; i++) {
+		word = word_at(w, at);
+		if ((word & 0xff) == '$') {
+			n = redis_short_number(word >> 8, &length);
+			if (!n)
+				break;
+			at += 1 + n + length + 2;
+		} else if ((word & 0xff) == '+' || (word & 0xff) == ':') {
+			x = word ^ EACH_BYTE * '\n';
+			end = (x - EACH_BYTE) & ~x & HIGH_BITS;
+			if (!end)
+				break;
+			end = (end & -end) - 1;
+			at += ((end >> 7 & EACH_BYTE) * EACH_BYTE >> 56) + 1;
+		} else {
+			break;
+		}
+		if (at > w->end)
+			break;
+		w->at = at;
+		w->count++;
+	}
+}
+
 static __always_inline int redis_response_step(struct request_work *w)
 {
 	__u8 type = byte_at(w, w->at);
@@ -223,6 +335,12 @@ static __always_inline int redis_response_step(struct request_work *w)
 	if (w->parser.state == REDIS_LINE)
 		return redis_line(w, REDIS_START);
 	w->outcome = REQUEST_OK;
+	if (whole) {
+		redis_short_answers(w);
+		if (w->count)
+			return REQUEST_ANSWERED;
+		w->count = 1;
+	}
 	switch (type) {
 	case '-':
 		w->outcome = REQUEST_ERROR;

@@ -104,6 +104,7 @@ static void set_request(struct probes *p)
 {
 	p->maps.request_shards = probes_request_shards(p->cpus);
 	p->request->rodata->request_shards = p->maps.request_shards;
+	p->request->rodata->request_exclusive = p->cpus <= p->maps.request_shards;
 	p->request->rodata->request_limit = p->config->request.connections;
 	p->request->rodata->request_outbound = p->config->request.outbound;
 	snprintf(p->shared->request_way, sizeof(p->shared->request_way), "socket");

@@ -16,7 +16,7 @@ struct feed {
 	struct request_work work;
 	__u64 held[REQUEST_HELD / 8];
 	int (*step)(struct request_work *w);
-	/* called for every event but MORE, HOLD and REST */
+	/* called for every event but MORE, HOLD and REST; look at work->count */
 	void (*event)(void *arg, int event, struct request_work *w);
 	void *arg;
 	bool broken; /* by REQUEST_BROKEN or REQUEST_STREAM: nothing more is looked at */
@@ -64,6 +64,7 @@ static inline void feed(struct feed *f, const void *bytes, size_t n, size_t wind
 		if (w->at == w->end)
 			continue;
 		w->flags = 0;
+		w->count = 1;
 		event = f->step(w);
 		if (w->at > w->end)
 			f->stuck = true; /* it read what is not there */
