@@ -274,13 +274,13 @@ static __always_inline bool recognise(struct request_connection *c, struct reque
 		begin_service(c, sk, task, protocol);
 		return true;
 	}
-	if (protocol == -1 && window_end(w, c->held[FLOW_REQUESTS]) &&
+	if (protocol == RECOGNISE_MORE && window_end(w, c->held[FLOW_REQUESTS]) &&
 	    w->parser.held < REQUEST_HELD)
 		c->parser[FLOW_REQUESTS] = w->parser;
 	else
-		c->following = protocol == -2	? FOLLOW_TLS
-			       : protocol == -3 ? FOLLOW_HTTP2
-						: FOLLOW_NOTHING;
+		c->following = protocol == RECOGNISE_TLS		     ? FOLLOW_TLS
+			       : protocol == RECOGNISE_HTTP2 ? FOLLOW_HTTP2
+							     : FOLLOW_NOTHING;
 	return false;
 }
 

@@ -79,7 +79,7 @@ struct request_work {
 	union request_name name;
 	/* the rest is the framework's: the call it works on, and answers or requests that it counts
 	 * together */
-	__u64 now_ns, stamp;
+	__u64 now_ns, stamp, batch_stamp;
 	__u64 from, iov;      /* user memory: the rest of the piece; the pieces after it */
 	__u64 piece, total;   /* bytes left of the piece, of the call */
 	__u32 iovs, first;    /* pieces left; bytes to take at first */

@@ -497,14 +497,23 @@ __noinline int request_count(struct request_connection *c, struct request_work *
 	return 0;
 }
 
-/* The oldest n requests were answered. */
-__noinline int request_pop(struct request_connection *c, struct request_work *w, __u32 n)
+/* Outcome and class in one. */
+static __always_inline __u32 request_result(const struct request_work *w)
+{
+	return w->outcome | (__u32)w->class << 8;
+}
+
+/* The oldest n requests were answered, with the same result. */
+__noinline int request_pop(struct request_connection *c, struct request_work *w, __u32 n,
+			   __u32 result)
 {
 	__u32 entry, k, operation;
 	__u64 stamp;
 
 	if (!c || !w)
 		return 0;
+	w->outcome = result & 0xff;
+	w->class = result >> 8;
 	for (int i = 0; i < REQUEST_ENTRIES && n; i++) {
 		if (c->entry_head == c->entry_tail)
 			break;
@@ -543,16 +552,18 @@ __noinline int request_pop(struct request_connection *c, struct request_work *w,
 
 /* The same; mostly they are just the oldest entry. */
 static __always_inline void request_pop_run(struct request_connection *c, struct request_work *w,
-					    __u32 n)
+					    __u32 n, __u32 result)
 {
 	__u32 entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
 	__u64 stamp;
 
 	if (unlikely(c->entry_head == c->entry_tail || (entry >> ENTRY_MORE_SHIFT) + 1 != n ||
 		     c->named != OPERATION_UNNAMED)) {
-		request_pop(c, w, n);
+		request_pop(c, w, n, result);
 		return;
 	}
+	w->outcome = result & 0xff;
+	w->class = result >> 8;
 	if (entry & ENTRY_STAMP)
 		c->stamp_head++;
 	c->entry_head++;
@@ -562,21 +573,30 @@ static __always_inline void request_pop_run(struct request_connection *c, struct
 	request_count(c, w, entry & ENTRY_OPERATION, n, entry & ENTRY_UNTIMED ? 0 : stamp);
 }
 
+/* Forgets the oldest entry if it is of the same sync as the last answered request. */
+__noinline int request_drop_one(struct request_connection *c)
+{
+	__u32 entry, at;
+
+	if (!c || c->entry_head == c->entry_tail)
+		return 0;
+	entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
+	at = c->stamp_head;
+	if (!(entry & ENTRY_STAMP))
+		at--;
+	if ((__u8)(c->stamp[at & (REQUEST_STAMPS - 1)] >> STAMP_SYNC_SHIFT) != c->synced)
+		return 0;
+	c->stamp_head = at + 1;
+	c->done += (entry >> ENTRY_MORE_SHIFT) + 1;
+	c->entry_head++;
+	return 1;
+}
+
 /* Forgets the requests that will not be answered: those of the last answered one's sync. */
 static __always_inline void request_drop_synced(struct request_connection *c)
 {
-	for (int i = 0; i < REQUEST_ENTRIES; i++) {
-		__u32 entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
-		__u8 at = c->stamp_head - !(entry & ENTRY_STAMP);
-
-		if (c->entry_head == c->entry_tail ||
-		    (__u8)(c->stamp[at & (REQUEST_STAMPS - 1)] >> STAMP_SYNC_SHIFT) != c->synced)
-			return;
-		if (entry & ENTRY_STAMP)
-			c->stamp_head++;
-		c->done += (entry >> ENTRY_MORE_SHIFT) + 1;
-		c->entry_head++;
-	}
+	for (int i = 0; i < REQUEST_ENTRIES && request_drop_one(c); i++)
+		;
 }
 
 #endif

@@ -7,6 +7,22 @@
 #define TRIMTAB_REQUEST_FOLLOW_BPF_H
 
 #include "request_count.bpf.h"
+#ifdef WITH_AMQP
+#include "request_amqp.h"
+#include "request_amqp_flight.h"
+#else
+#define amqp_request_step(w) REQUEST_BROKEN
+#define amqp_response_step(w) REQUEST_BROKEN
+#define amqp_recognise(w) 0
+#endif
+#ifdef WITH_HTTP
+#include "request_http.h"
+#else
+#define http_request_step(w) REQUEST_BROKEN
+#define http_response_step(w) REQUEST_BROKEN
+#define http_recognise(w) 0
+#endif
+#include "request_postgresql.h"
 #include "request_redis.h"
 
 #define REQUEST_STEPS_TURN 8 /* elements looked at in one turn */
@@ -19,13 +35,31 @@
 		return w ? protocol##_##flow##_step(w) : REQUEST_BROKEN;                           \
 	}
 
+REQUEST_STEP(http, request)
+REQUEST_STEP(http, response)
 REQUEST_STEP(redis, request)
 REQUEST_STEP(redis, response)
+REQUEST_STEP(postgresql, request)
+REQUEST_STEP(postgresql, response)
+REQUEST_STEP(amqp, request)
+REQUEST_STEP(amqp, response)
 
 static __always_inline int request_step(struct request_work *w, __u32 protocol,
 					enum request_flow flow)
 {
 	switch (protocol << 1 | flow) {
+	case REQUEST_HTTP << 1 | FLOW_REQUESTS:
+		return request_step_http_request(w);
+	case REQUEST_HTTP << 1 | FLOW_RESPONSES:
+		return request_step_http_response(w);
+	case REQUEST_POSTGRESQL << 1 | FLOW_REQUESTS:
+		return request_step_postgresql_request(w);
+	case REQUEST_POSTGRESQL << 1 | FLOW_RESPONSES:
+		return request_step_postgresql_response(w);
+	case REQUEST_AMQP << 1 | FLOW_REQUESTS:
+		return request_step_amqp_request(w);
+	case REQUEST_AMQP << 1 | FLOW_RESPONSES:
+		return request_step_amqp_response(w);
 	case REQUEST_REDIS << 1 | FLOW_REQUESTS:
 		return request_step_redis_request(w);
 	case REQUEST_REDIS << 1 | FLOW_RESPONSES:
@@ -43,22 +77,43 @@ static __always_inline int request_step_once(struct request_work *w, __u32 proto
 	return request_step(w, protocol, flow);
 }
 
-/* What protocol the first bytes of a connection tell: an enum request_protocol; -1: too few bytes;
- * -2: TLS; -3: HTTP/2. */
-__noinline int request_recognise(struct request_work *w)
-{
-	int known;
+#define REQUEST_RECOGNISE(protocol)                                                                \
+	__noinline int request_recognise_##protocol(struct request_work *w)                        \
+	{                                                                                          \
+		return w ? protocol##_recognise(w) : 0;                                            \
+	}
 
-	if (!w)
-		return 0;
-	known = redis_recognise(w);
-	if (known)
-		return known > 0 ? REQUEST_REDIS : -1;
-	if (unread(w) >= 3 && byte_at(w, w->at) == 0x16 && byte_at(w, w->at + 1) == 3)
-		return -2;
-	if ((__u32)word_at(w, w->at) == ('P' | 'R' << 8 | 'I' << 16 | ' ' << 24))
-		return -3;
-	return 0;
+REQUEST_RECOGNISE(http)
+REQUEST_RECOGNISE(redis)
+REQUEST_RECOGNISE(postgresql)
+REQUEST_RECOGNISE(amqp)
+
+/* What the first bytes of a connection tell: an enum request_protocol (REQUEST_NONE: none of them),
+ * or one of these. */
+enum { RECOGNISE_MORE = -1, RECOGNISE_TLS = -2, RECOGNISE_HTTP2 = -3 };
+
+static __always_inline int request_recognise(struct request_work *w)
+{
+	__u32 head = word_at(w, w->at);
+	int http, redis, postgresql, amqp;
+
+	if ((head & 0xffff) == (0x16 | 3 << 8) && unread(w) > 2)
+		return RECOGNISE_TLS;
+	if (head == ('P' | 'R' << 8 | 'I' << 16 | ' ' << 24) && unread(w) > 3)
+		return RECOGNISE_HTTP2;
+	http = request_recognise_http(w);
+	if (http > 0)
+		return REQUEST_HTTP;
+	redis = request_recognise_redis(w);
+	if (redis > 0)
+		return REQUEST_REDIS;
+	postgresql = request_recognise_postgresql(w);
+	if (postgresql > 0)
+		return REQUEST_POSTGRESQL;
+	amqp = request_recognise_amqp(w);
+	if (amqp > 0)
+		return REQUEST_AMQP;
+	return http < 0 || redis < 0 || postgresql < 0 || amqp < 0 ? RECOGNISE_MORE : REQUEST_NONE;
 }
 
 /* Counts or remembers what was put together. */
@@ -67,76 +122,138 @@ __noinline int request_flush(struct request_connection *c, struct request_work *
 	if (!c || !w || !w->batch_n)
 		return 0;
 	if (w->batch == REQUEST_BEGAN)
-		request_push(c, w->batch_operation, w->batch_n, w->stamp);
+		request_push(c, w->batch_operation, w->batch_n, w->batch_stamp);
 	else
-		request_pop(c, w, w->batch_n);
+		request_pop(c, w, w->batch_n, w->batch_operation);
 	w->batch_n = 0;
 	return 0;
 }
 
+/* Puts n of an event together with those before it that are alike. */
+static __always_inline void request_batch(struct request_connection *c, struct request_work *w,
+					  __u32 event, __u32 operation, __u64 stamp)
+{
+	if (w->batch_n &&
+	    (w->batch != event || w->batch_operation != operation || w->batch_stamp != stamp))
+		request_flush(c, w);
+	w->batch = event;
+	w->batch_operation = operation;
+	w->batch_stamp = stamp;
+	w->batch_n += w->count;
+}
+
 static __always_inline void request_began(struct request_connection *c, struct request_work *w)
 {
-	__u32 entry = request_operation_of(c, w);
+	__u32 operation = request_operation_of(c, w);
+	__u64 stamp = w->stamp;
 
 	if (w->flags & REQUEST_BEGAN_SILENT) {
-		request_count(c, w, entry, w->count, 0);
+		request_count(c, w, operation, w->count, 0);
 		return;
 	}
 	if (w->flags & REQUEST_BEGAN_UNTIMED)
-		entry |= ENTRY_UNTIMED;
-	if (w->batch_n && w->batch_operation != entry)
-		request_flush(c, w);
-	w->batch = REQUEST_BEGAN;
-	w->batch_operation = entry;
-	w->batch_n += w->count;
+		operation |= ENTRY_UNTIMED;
+	if (c->protocol == REQUEST_POSTGRESQL)
+		stamp |= (__u64)(__u8)w->channel << STAMP_SYNC_SHIFT;
+	request_batch(c, w, REQUEST_BEGAN, operation, stamp);
 }
 
 static __always_inline void request_answered(struct request_connection *c, struct request_work *w)
 {
-	__u32 outcome = w->outcome | w->class << 8;
-
 	w->in_flight -= w->count < w->in_flight ? w->count : w->in_flight;
-	if (w->batch_n && w->batch_operation != outcome) {
-		__u16 class = w->class, now = w->outcome;
-
-		w->outcome = w->batch_operation & 0xff;
-		w->class = w->batch_operation >> 8;
-		request_flush(c, w);
-		w->outcome = now;
-		w->class = class;
+	if (!w->hash) {
+		request_batch(c, w, REQUEST_ANSWERED, request_result(w), 0);
+		return;
 	}
-	w->batch = REQUEST_ANSWERED;
-	w->batch_operation = outcome;
-	w->batch_n += w->count;
+	request_flush(c, w);
+	c->named = request_operation_of(c, w);
+	request_pop(c, w, w->count, request_result(w));
+}
+
+#ifdef WITH_AMQP
+/* AMQP: answers by channel and tag, which are counted here. */
+__noinline int request_acked(struct request_connection *c, struct request_work *w)
+{
+	struct request_amqp_answers answers;
+	__u32 operation, n;
+
+	if (!c || !w)
+		return 0;
+	__builtin_memset(&answers, 0, sizeof(answers));
+	amqp_end((struct request_amqp *)c->keyed, w, &answers);
+	operation = request_operation_of(c, w);
+	for (int i = 0; i <= AMQP_RUNS; i++) {
+		__u64 start = i < AMQP_RUNS ? answers.run[i].start_ns : 0;
+		__u32 errors = answers.errors;
+
+		n = i < AMQP_RUNS ? answers.run[i].n : answers.untimed;
+		if (errors > n)
+			errors = n;
+		answers.errors -= errors;
+		w->outcome = REQUEST_ERROR;
+		if (errors)
+			request_count(c, w, operation, errors, start);
+		w->outcome = REQUEST_OK;
+		if (n > errors)
+			request_count(c, w, operation, n - errors, start);
+	}
+	return 0;
+}
+
+static __always_inline void request_began_keyed(struct request_connection *c,
+						struct request_work *w)
+{
+	amqp_begin((struct request_amqp *)c->keyed, w, w->now_ns);
+	if (w->flags & REQUEST_BEGAN_SILENT)
+		request_count(c, w, request_operation_of(c, w), w->count, 0);
+}
+
+#else
+#define request_acked(c, w)
+#define request_began_keyed(c, w)
+#endif
+/* Takes an event that the parser saw. */
+__noinline int request_take(struct request_connection *c, struct request_work *w, __u32 event)
+{
+	if (!c || !w)
+		return 0;
+	switch (event) {
+	case REQUEST_BEGAN:
+		if (c->protocol == REQUEST_AMQP)
+			request_began_keyed(c, w);
+		else
+			request_began(c, w);
+		break;
+	case REQUEST_NAMED:
+		request_flush(c, w);
+		c->named = request_operation_of(c, w);
+		break;
+	case REQUEST_ANSWERED:
+		request_answered(c, w);
+		break;
+	case REQUEST_SYNCED:
+		request_flush(c, w);
+		request_drop_synced(c);
+		break;
+	case REQUEST_ACKED:
+		request_acked(c, w);
+		break;
+	}
+	return 0;
 }
 
 /* Takes the only event of a call, if it is one of the simple ones. */
 static __always_inline bool request_take_only(struct request_connection *c, struct request_work *w,
 					      int event)
 {
-	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags)
+	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags &&
+	    c->protocol < REQUEST_POSTGRESQL)
 		request_push_run(c, c->operation, w->count, w->stamp);
 	else if (event == REQUEST_ANSWERED && !w->hash)
-		request_pop_run(c, w, w->count);
+		request_pop_run(c, w, w->count, request_result(w));
 	else
 		return false;
 	return true;
-}
-
-/* Takes an event; not 0: this call is done with, as with request_stop(). */
-__noinline int request_take(struct request_connection *c, struct request_work *w, __u32 event)
-{
-	if (!c || !w)
-		return 1;
-	switch (event) {
-	case REQUEST_BEGAN:
-		request_began(c, w);
-		return 0;
-	case REQUEST_ANSWERED:
-		request_answered(c, w);
-		return 0;
-	}
-	return 1;
 }
 
 static __always_inline void request_stop(struct request_connection *c, enum request_lost reason)
@@ -198,9 +315,9 @@ static __always_inline void request_follow(struct request_connection *c, struct 
 	if (i == REQUEST_TURNS)
 		request_stop(c, REQUEST_LOST_LONG);
 	if (w->batch_n && w->batch == REQUEST_BEGAN)
-		request_push_run(c, w->batch_operation, w->batch_n, w->stamp);
+		request_push_run(c, w->batch_operation, w->batch_n, w->batch_stamp);
 	else if (w->batch_n)
-		request_pop_run(c, w, w->batch_n);
+		request_pop_run(c, w, w->batch_n, w->batch_operation);
 	if (!window_end(w, c->held[flow]))
 		request_stop(c, REQUEST_LOST_SYNC);
 	c->parser[flow] = w->parser;
