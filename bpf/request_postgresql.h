@@ -12,8 +12,8 @@
  * ReadyForQuery then gives one REQUEST_SYNCED: what is left of its batch was skipped by the server.
  * With REQUEST_ANSWERED, work->multiple says that its batch has had an answer before: so if the
  * oldest request is of another batch than the one answered last, it is not the one meant (the
- * implicit COMMIT failed, after all was answered). A fatal error answers at once; errors while
- * nothing is in flight are nobody's.
+ * implicit COMMIT failed, after all was answered). A fatal error answers at once, as no
+ * ReadyForQuery follows; errors while nothing is in flight are nobody's.
  *
  * The server's answer to a request for encryption is one byte, 'S', 'N' or 'G', all of which are
  * types of messages too. It is held until there is more. After 'N' comes a message whose type makes
@@ -23,7 +23,8 @@
  * Not seen: that the implicit COMMIT of an answered Execute fails; fatal errors of servers that say
  * so in another script than Latin; names of statements that fail before they run.
  *
- * Cost: about 25 instructions a message that is hopped over, 60 a request, 120 an answer.
+ * Cost: 60 ns a request and its answer by Query, 90 ns by Parse, Bind, Execute and Sync; 4 ns each
+ * row more.
  */
 #ifndef TRIMTAB_REQUEST_POSTGRESQL_H
 #define TRIMTAB_REQUEST_POSTGRESQL_H
