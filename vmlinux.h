@@ -114,7 +114,13 @@ struct request___old { /* before 5.17 */
 
 /* --- net */
 
+struct in6_addr {
+	__u8 bytes[16];
+};
+
 struct sock_common {
+	__be32 skc_daddr;
+	struct in6_addr skc_v6_daddr;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	unsigned long skc_flags; /* bits of enum sock_flags */
@@ -185,6 +191,13 @@ struct request_sock;
 struct bpf_iter_meta {
 	__u64 session_id;
 	__u64 seq_num;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
 };
 
 struct bpf_iter__tcp {

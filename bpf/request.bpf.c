@@ -10,6 +10,7 @@
  * is not listened on, else a look-up.
  */
 #include "request_count.bpf.h"
+#include "task_disk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -19,6 +20,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define IPPROTO_TCP 6
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
+#define TCP_CLOSE 7
 /* PF_KTHREAD, PF_IO_WORKER, PF_USER_WORKER: no system call of theirs brought them here */
 #define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
 
@@ -278,7 +280,7 @@ static __always_inline bool recognise(struct request_connection *c, struct reque
 	    w->parser.held < REQUEST_HELD)
 		c->parser[FLOW_REQUESTS] = w->parser;
 	else
-		c->following = protocol == RECOGNISE_TLS		     ? FOLLOW_TLS
+		c->following = protocol == RECOGNISE_TLS     ? FOLLOW_TLS
 			       : protocol == RECOGNISE_HTTP2 ? FOLLOW_HTTP2
 							     : FOLLOW_NOTHING;
 	return false;
@@ -292,6 +294,7 @@ static __always_inline void note_task(struct request_connection *c, struct task_
 	c->pid = task->pid;
 	c->request_bytes = bytes;
 	c->cpu_ns = task->se.sum_exec_runtime;
+	c->disk_ns = task_disk_ns(task->pid);
 	if (bpf_core_field_exists(task->sched_info.run_delay))
 		c->run_delay_ns = task->sched_info.run_delay;
 }
@@ -368,6 +371,60 @@ static __always_inline bool passed_few(struct request_connection *c, struct requ
 	return false;
 }
 
+static __always_inline void note_peer(struct request_slow *s, struct sock_common *common)
+{
+	s->family = common->skc_family;
+	if (s->family == AF_INET)
+		BPF_CORE_READ_INTO(s->peer, common, skc_daddr);
+	if (s->family == AF_INET6)
+		BPF_CORE_READ_INTO(&s->peer, common, skc_v6_daddr);
+	if (s->family != AF_UNIX)
+		s->peer_port = bpf_ntohs(common->skc_dport);
+}
+
+/* Where the time of a request went: known if the task that answers is the one that read it. */
+static __always_inline void note_split(struct request_slow *s, struct request_connection *c,
+				       struct task_struct *task)
+{
+	if (c->pid != s->pid)
+		return;
+	s->cpu_ns = task->se.sum_exec_runtime - c->cpu_ns;
+	if (bpf_core_field_exists(task->sched_info.run_delay))
+		s->run_queue_ns = task->sched_info.run_delay - c->run_delay_ns;
+	s->disk_ns = task_disk_ns(s->pid);
+	s->disk_ns = s->disk_ns > c->disk_ns ? s->disk_ns - c->disk_ns : 0;
+}
+
+/* Sends the slowest answer of a call to user space. */
+static __noinline int sample(struct sock *sk, struct request_connection *c, struct request_work *w)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct request_slow *s;
+
+	if (!sk || !c || !w)
+		return 0;
+	s = bpf_ringbuf_reserve(&request_slow, sizeof(*s), 0);
+	if (!s) {
+		request_lose(REQUEST_LOST_SLOW, 1);
+		return 0;
+	}
+	__builtin_memset(s, 0, sizeof(*s));
+	s->at_ns = w->now_ns;
+	s->duration_ns = w->slow_ns;
+	s->queue_ns = w->slow_queue_ns == ARRIVAL_UNKNOWN ? 0 : w->slow_queue_ns;
+	s->cgroup = cgroup_id_of(task->cgroups);
+	s->request_bytes = c->request_bytes;
+	s->response_bytes = w->call_bytes;
+	s->pid = task->pid;
+	s->service = c->service;
+	s->operation = w->slow_operation;
+	s->outcome = w->slow_outcome;
+	note_peer(s, &sk->__sk_common);
+	note_split(s, c, task);
+	bpf_ringbuf_submit(s, 0);
+	return 0;
+}
+
 static __always_inline int passed(struct sock *sk, int bytes, bool received)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -401,10 +458,12 @@ static __always_inline int passed(struct sock *sk, int bytes, bool received)
 	w->parser = c->parser[flow];
 	if (likely(passed_few(c, w, flow))) {
 		c->parser[flow] = w->parser;
-		return 0;
+	} else {
+		window_begin(w, c->held[flow]);
+		request_follow(c, w, flow);
 	}
-	window_begin(w, c->held[flow]);
-	request_follow(c, w, flow);
+	if (unlikely(w->slow_ns))
+		sample(sk, c, w);
 	return 0;
 }
 
@@ -449,5 +508,40 @@ int BPF_PROG(request_arrived, struct sock *sk)
 		return 0;
 	w->arrival_sock = (__u64)sk;
 	w->arrival_us = tp->tcp_mstamp;
+	return 0;
+}
+
+/* The end of a TCP connection: what it still asks for gets no answer. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(request_closed, struct sock *sk, int old_state, int new_state)
+{
+	struct request_service_counts *s;
+	struct request_connection *c;
+
+	if (new_state != TCP_CLOSE)
+		return 0;
+	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
+	if (!c || c->following != FOLLOW_REQUESTS || c->begun == c->done)
+		return 0;
+	s = request_service_counts_of(c);
+	if (s) /* in a softirq: not by request_add() */
+		__sync_fetch_and_add(&s->unanswered, request_in_flight(c));
+	c->done = c->begun;
+	return 0;
+}
+
+/* Counts the connections there are: the keeper runs it over the storage of all sockets. */
+SEC("iter/bpf_sk_storage_map")
+int request_connections_seen(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct request_connection *c = ctx->value;
+	__u32 service;
+
+	if (!c)
+		return 0;
+	request_control.seen++;
+	service = c->service;
+	if (service < REQUEST_SERVICES && c->following == FOLLOW_REQUESTS)
+		request_control.seen_of[service]++;
 	return 0;
 }

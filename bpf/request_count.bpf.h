@@ -63,7 +63,8 @@ struct request_connection {
 	__u16 pad;
 	__u64 hash;			 /* of the last operation */
 	struct request_parser parser[2]; /* by enum request_flow */
-	__u64 run_delay_ns, cpu_ns;	 /* of the task that read the last requests, then */
+	/* of the task that read the last requests, then: waited for a CPU, ran, slept for a disk */
+	__u64 run_delay_ns, cpu_ns, disk_ns;
 	__u32 pid;
 	__u32 request_bytes;
 	union {

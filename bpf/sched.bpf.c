@@ -10,6 +10,7 @@
  * Three hooks, one clock read each.
  */
 #include "cgroup.bpf.h"
+#include "task_disk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -181,8 +182,10 @@ static __always_inline void came(struct sched_cpu *c, struct stamp *s, struct ta
 	if (!s->off_ns)
 		return;
 	blocked = (s->ready_ns ?: now) - s->off_ns;
-	if (s->uninterruptible)
+	if (s->uninterruptible) {
 		hist_add(&c->uninterruptible, blocked);
+		task_disk_add(task->pid, blocked);
+	}
 	if (s->call) {
 		slot = syscall_slot_of(&c->leases, s->call - 1);
 		hist_add(&c->blocked[slot], blocked);

@@ -214,11 +214,13 @@ struct request_totals { /* [CPU % shards] */
 	__u64 unseen_bytes[REQUEST_UNSEEN_REASONS];
 };
 
-/* Written by the keeper too: the connections there are (it counts them now and then, as no hook tells
- * when one goes), and where a free slot of each kind is looked for. */
+/* Written by the keeper too, but for seen: the connections there are (it counts them now and then,
+ * as no hook tells when one goes), and where a free slot of each kind is looked for. */
 struct request_control {
 	__u32 connections;
 	__u32 next_service, next_operation; /* the number of slots: none is free */
+	__u32 seen;			    /* connections met by the count that runs */
+	__u32 seen_of[REQUEST_SERVICES];    /* ... that carry requests of a service */
 };
 
 /* A request that was slower than its service's slow_ns, sent to user space. */

@@ -25,6 +25,7 @@
 #include "privilege.h"
 #include "probes.h"
 #include "reclaim.h"
+#include "request_census.h"
 #include "role.h"
 #include "state.h"
 #include "sweep.h"
@@ -44,6 +45,7 @@ struct keeper {
 	struct windows windows;
 	struct sweep sweep;
 	struct reclaim reclaim;
+	struct request_census census;
 	struct cost cost;
 	struct governor governor;
 	uint32_t shed_level; /* the governor's, as it is applied */
@@ -291,7 +293,8 @@ static void start_roles(struct keeper *k, uint64_t now)
 static uint64_t earliest(const struct keeper *k)
 {
 	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->reclaim.due_ns,
-				k->cost.due_ns,	   k->agent.due_ns, k->agent.watch_due_ns};
+				k->cost.due_ns,	   k->agent.due_ns, k->agent.watch_due_ns,
+				k->census.due_ns};
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
@@ -320,6 +323,7 @@ static void loop(struct keeper *k)
 		windows_run(&k->windows, now);
 		sweep_run(&k->sweep, now);
 		reclaim_run(&k->reclaim, now);
+		request_census_run(&k->census, now);
 		run_cost(k, now);
 		watch_agent(k, now);
 		if (!k->stop)
@@ -397,6 +401,7 @@ static int prepare(struct keeper *k)
 	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000,
 		   k->config->agent.budget_ratio, now);
 	reclaim_init(&k->reclaim, k->probes, k->config->tcp.sweep_ms * 1000000, now);
+	request_census_init(&k->census, k->probes, now);
 	cost_init(&k->cost, k->probes, k->shared, now);
 	k->shared->roles_n = 1;
 	role_init(&k->agent, &k->shared->role[0], "agent", agent_child, k);

@@ -23,7 +23,8 @@
 #include "tcp.skel.h"
 
 /* Programs that are attached only while something wants them. */
-static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep"};
+static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep",
+					"request_connections_seen"};
 
 static const char *const probe_names[PROBES] = {[SCHED] = "sched",
 						[SYSCALL] = "syscall",
@@ -307,19 +308,13 @@ void probes_open_window(struct probes *p, uint64_t since_ns)
 				 __ATOMIC_SEQ_CST);
 }
 
-int probes_sweep_tcp(struct probes *p)
+/* Runs an attached iterator to its end. */
+static int run_iterator(struct program *prog)
 {
-	struct program *prog = find_program(p, "tcp_sweep");
+	int fd = bpf_iter_create(bpf_link__fd(prog->link)), err;
 	char discard[256];
-	int fd, err;
 	ssize_t n;
 
-	if (!prog)
-		return -ENOENT;
-	err = attach(p, prog, true);
-	if (err)
-		return err;
-	fd = bpf_iter_create(bpf_link__fd(prog->link));
 	if (fd < 0)
 		return -errno;
 	do
@@ -327,6 +322,43 @@ int probes_sweep_tcp(struct probes *p)
 	while (n > 0 || (n < 0 && errno == EAGAIN));
 	err = n < 0 ? -errno : 0;
 	close(fd);
+	return err;
+}
+
+int probes_sweep_tcp(struct probes *p)
+{
+	struct program *prog = find_program(p, "tcp_sweep");
+	int err;
+
+	if (!prog)
+		return -ENOENT;
+	err = attach(p, prog, true);
+	return err ? err : run_iterator(prog);
+}
+
+int probes_count_requests(struct probes *p)
+{
+	struct program *prog = find_program(p, "request_connections_seen");
+	union bpf_iter_link_info info = {.map.map_fd = probes_map_fd(p, "request_connections")};
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
+		    .link_info_len = sizeof(info));
+	struct request_control *control;
+	int err;
+
+	if (!prog)
+		return 0; /* this way of seeing requests counts by itself */
+	if (!prog->link) {
+		prog->link = bpf_program__attach_iter(prog->bpf, &options);
+		if (!prog->link)
+			return -errno;
+		p->shared->prog[prog->shared].attached = true;
+	}
+	control = &p->request->bss->request_control;
+	control->seen = 0;
+	memset(control->seen_of, 0, sizeof(control->seen_of));
+	err = run_iterator(prog);
+	if (!err)
+		__atomic_store_n(&control->connections, control->seen, __ATOMIC_RELAXED);
 	return err;
 }
 

@@ -62,6 +62,8 @@ void probes_open_window(struct probes *p, uint64_t since_ns);
 /* Runs the TCP iterator in the network namespace of the calling process. 0 or -errno. */
 int probes_sweep_tcp(struct probes *p);
 void probes_first_sweep_done(struct probes *p);
+/* Counts the connections that carry requests, for the programs' bound. 0 or -errno. */
+int probes_count_requests(struct probes *p);
 /* Reads each program's run time, runs and missed runs since it was loaded, in s->prog[] order. */
 struct probe_run {
 	uint64_t run_ns, runs, missed;
