@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -59,7 +60,7 @@ STATUS = {"probes": [{"name": "request", "state": "attached", "reason": ""}],
 class Agent:
     """What is asked for in self.asked, with the headers; answers[path] is JSON, or (status, bytes)."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
         agent = self
         self.asked = []
         self.answers = {"/api/services": answer_of(SHOP), "/api/status": STATUS}
@@ -86,7 +87,12 @@ class Agent:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.port = self.server.server_port
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.thread.start()
 
@@ -383,6 +389,39 @@ def the_token_is_sent_if_there_is_one(agent):
     assert r.returncode == 1 and "refuses this node's token" in r.stderr and TOKEN not in r.stderr, r
 
 
+def certificate(directory, name):
+    """Self-signed, for localhost alone; files of the certificate and of its key."""
+    cert, key = (os.path.join(directory, name + end) for end in (".pem", ".key"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    return cert, key
+
+
+def the_configured_certificate_is_trusted(_):
+    with tempfile.TemporaryDirectory(prefix="trimtab-top-") as directory:
+        own, other = certificate(directory, "own"), certificate(directory, "other")
+        agent = Agent(tls=own)
+        try:
+            def asked(cert, *options):
+                config = os.path.join(directory, "trimtab.yaml")
+                with open(config, "w") as f:
+                    f.write(f"serve:\n  listen: 127.0.0.1:{agent.port}\n  tls_cert: {cert}\n"
+                            f"  tls_key: {own[1]}\n")
+                r = run("--config", config, *options)
+                assert r.returncode == 0 or "its certificate is not trusted" in r.stderr, r
+                return r.returncode == 0
+
+            by_name, by_address = (("--url", f"https://{host}:{agent.port}") for host in ("localhost", "127.0.0.1"))
+            assert asked(own[0]) and asked(own[0], *by_name)
+            assert not asked(own[0], *by_address), "its name was not checked"
+            assert not asked(other[0]) and not asked(other[0], *by_name)
+            r = run(*by_name)
+            assert r.returncode == 1 and "its certificate is not trusted" in r.stderr, r
+        finally:
+            agent.stop()
+
+
 def proxies_are_not_used(agent):
     env = {"http_proxy": f"http://127.0.0.1:{free_port()}", "all_proxy": "socks5://127.0.0.1:9"}
     assert run("--url", agent.url, env=env).returncode == 0
@@ -523,10 +562,11 @@ def the_real_program_is_understood(_):
             shutil.rmtree(state)
 
 
-TESTS = [without_a_terminal_one_table, times_in_the_words_of_the_locale, options_reach_the_api, json_is_the_answer,
-         losses_and_unseen_bytes_are_said, an_empty_table_says_why, names_cannot_steer_the_terminal,
-         errors_say_what_to_do, answers_that_are_none_are_refused, one_that_speaks_no_http_is_refused,
-         the_token_is_sent_if_there_is_one, proxies_are_not_used, a_full_disk_is_an_error, live_until_q,
+TESTS = [without_a_terminal_one_table, times_in_the_words_of_the_locale, options_reach_the_api,
+         json_is_the_answer, losses_and_unseen_bytes_are_said, an_empty_table_says_why,
+         names_cannot_steer_the_terminal, errors_say_what_to_do, answers_that_are_none_are_refused,
+         one_that_speaks_no_http_is_refused, the_token_is_sent_if_there_is_one,
+         the_configured_certificate_is_trusted, proxies_are_not_used, a_full_disk_is_an_error, live_until_q,
          keys_sort_and_filter, signals_restore_the_terminal, stopped_and_continued, fits_another_size,
          an_agent_that_goes_and_comes_back, keys_work_while_an_agent_hangs, a_dumb_terminal_gets_one_table,
          the_real_program_is_understood]
