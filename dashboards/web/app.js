@@ -1,8 +1,8 @@
 /* app.js - the live page: latency histograms of this node, polled from the agent that serves it.
  *
- * Input: GET api/metrics and api/status every POLL_MS while the page is visible. This file wires the
- * others: format, histogram, model, client (data); dom, chart, table, panel (drawing); syscalls, disk,
- * sched, tcp, tiles, header, exact, token (what is shown).
+ * Input: GET api/metrics, api/services and api/status every POLL_MS while the page is visible. This
+ * file wires the others: format, histogram, model, client (data); dom, chart, table, panel (drawing);
+ * services, syscalls, disk, sched, tcp, tiles, header, exact, token (what is shown).
  */
 import { NeedsToken, get } from "./client.js";
 import { disk } from "./disk.js";
@@ -14,6 +14,7 @@ import {
 import { Model } from "./model.js";
 import { Panel } from "./panel.js";
 import { sched } from "./sched.js";
+import { ServicesPanel, getServices } from "./services.js";
 import { syscalls } from "./syscalls.js";
 import { tcp } from "./tcp.js";
 import { TILES, Tile } from "./tiles.js";
@@ -41,6 +42,7 @@ const MATCH = [
 class Page {
 	constructor() {
 		this.model = new Model();
+		this.services = new ServicesPanel();
 		this.panels = [syscalls, disk, sched, tcp].map((spec) => new Panel(spec));
 		this.tiles = TILES.map((spec) => new Tile(spec));
 		this.token = new TokenForm();
@@ -59,8 +61,10 @@ class Page {
 		this.busy = true;
 		try {
 			const query = `api/metrics?format=json&match=${MATCH}`;
-			const [status, metrics] = await Promise.all([get("api/status"), get(query)]);
+			const [status, metrics, services] = await Promise.all(
+				[get("api/status"), get(query), getServices()]);
 			this.model.add(metrics, readStatus(status));
+			this.services.show(services, this.model.status);
 			this.failures = this.failed_at = 0;
 			this.redraw();
 		} catch (error) {
@@ -104,6 +108,7 @@ class Page {
 	}
 
 	start() {
+		$("host-strip").after(this.services.element);
 		$("panels").append(...this.panels.map((p) => p.element));
 		$("host-strip").append(...this.tiles.map((t) => t.element));
 		put($("host"), location.hostname);

@@ -247,6 +247,105 @@ test("every call is observed for a time, with the token, and that can be ended",
 	await other.context().close();
 });
 
+/* An answer of api/services as docs/api.md has it. */
+function played(services, more = {}) {
+	const figures = (e) => ({
+		requests_total: 1000, errors_total: e.error_ratio ? 10 : 0, rate: 1, error_ratio: 0,
+		p50: 1e-3, p95: 2e-3, p99: 3e-3, ...e,
+	});
+	const list = services.map((s) => ({
+		protocol: "http", direction: "inbound", port: 1, cgroup: "/some.slice", container: "",
+		queue_p50: 1e-5, queue_p95: 5e-5, queue_p99: 9e-5, ...figures(s),
+		operations: (s.operations ?? []).map(figures),
+	}));
+	return { window_seconds: 12.3, total: list.length, services: list, unseen_bytes: {}, ...more };
+}
+
+/* A page whose services are what answer() gives; the rest is the program's. */
+async function openPlayed(answer, options = {}) {
+	const other = await open({ viewport: { width: 1440, height: 900 }, ...options });
+	await other.route("**/api/services*", (route) => route.fulfill(answer()));
+	await other.goto(url);
+	return other;
+}
+
+const REDIS = {
+	name: "redis:6379", protocol: "redis", rate: 48211, error_ratio: 0.01, p50: 7.2e-6, p95: 0.000412,
+	p99: 0.0013,
+	operations: [{ name: "GET", rate: 40000, p50: null, p95: null, p99: null }, { name: "<b>SET", rate: 8000 }],
+};
+
+test("services are listed by direction, and open to their operations", async () => {
+	const answer = played([REDIS, { name: "other", rate: 0.5, p50: null, p95: null, p99: null },
+		{ name: "shop:5432", protocol: "postgresql", direction: "outbound", rate: 20 }],
+	{ total: 7, unseen_bytes: { tls: 3 << 20, http2: 0 } });
+	const other = await openPlayed(() => ({ json: answer }));
+	const rows = (card) => `#services .${card} tbody tr:not([hidden])`;
+	const redis = /^redis:6379\s+redis\s+48\.2\sk\s+1\.0\s%\s+7\.20\sµs\s+412\sµs\s+1\.30\sms\s+50\.0\sµs/m;
+	await until(other, rows("inbound"), redis);
+	await until(other, rows("inbound"), /^other\s+http\s+0\.50\s+–\s+–\s+–/m);
+	await until(other, rows("outbound"), /^shop:5432\s+postgresql\s+20\s+1\.00\sms\s+2\.00\sms\s+3\.00\sms\s*$/m);
+	await until(other, "#services .inbound h2", /requests answered here: 48\.2\sk a second/);
+	await until(other, "#services .inbound caption", /By rate, last 12\ss/);
+	await until(other, "#services .inbound p.about", /^4 services .* left out\. Not seen .*: TLS 3\.00\sMiB\.$/);
+	assert.equal(await other.locator(rows("inbound")).first().getAttribute("title"),
+		"redis:6379: /some.slice; 1.00\u202fk requests since the start, 10 errors");
+
+	const opener = other.locator("#services .opener", { hasText: "redis:6379" });
+	assert.equal(await other.locator("#services .opener:visible").count(), 1);
+	assert.equal(await opener.getAttribute("aria-expanded"), "false");
+	await opener.focus();
+	await other.keyboard.press("Enter");
+	assert.equal(await opener.getAttribute("aria-expanded"), "true");
+	await until(other, "#services tr.under", /^GET\s+40\.0\sk\s+–\s+–\s+–\s*\n<b>SET\s+8\.00\sk\s+1\.00\sms/m);
+	/* busier services come before it: it stays open, and the keyboard stays where it was */
+	answer.services.unshift({ ...answer.services[1], name: "busy:1", rate: 1e6 });
+	await until(other, `${rows("inbound")}:first-child`, /^busy:1/);
+	assert.match((await other.locator(rows("inbound")).allInnerTexts())[2], /^GET/);
+	assert.equal(await other.evaluate(() => document.activeElement.textContent), "redis:6379");
+	await opener.click();
+	assert.equal(await other.locator("#services tr.under").count(), 0);
+	await other.context().close();
+});
+
+test("a panel without services says why", async () => {
+	let answer = { json: played([]) };
+	const other = await openPlayed(() => answer);
+	await until(other, "#services .note", /HTTP\/1, Redis, PostgreSQL and AMQP .* no such request in the last 12\ss\.$/m);
+	assert.ok(await other.locator("#services .outbound").isHidden());
+	assert.ok(await other.locator("#services table").first().isHidden());
+	const before = complaints.length;
+	answer = { status: 503, json: { error: { code: "unavailable", message: "request.enabled is false" } } };
+	await until(other, "#services .note", /Not available: request\.enabled is false\./);
+	await until(other, "#state", /^(ok|degraded)/); // the rest goes on
+	complaints.splice(before); // the browser says that it was answered 503, and so it was
+	answer = { json: played([REDIS]) };
+	await until(other, "#services .inbound tbody", /^redis:6379/);
+	assert.equal(await other.locator("#services .note").first().innerText(), "");
+	await other.route("**/api/status", async (route) => {
+		const response = await route.fetch();
+		const json = await response.json();
+		json.probes = json.probes.filter((p) => !p.name.startsWith("request"))
+			.concat({ name: "request", state: "failed", reason: "no BTF" });
+		await route.fulfill({ response, json });
+	});
+	answer = { json: played([]) };
+	await until(other, "#services .note", /The request probe is failed: no BTF\./);
+	await other.context().close();
+});
+
+test("services fit a phone", async () => {
+	const name = "namespace-of-a-team/pod-with-a-long-name-7d9f8b6c5d-x2x1/main:8080";
+	const answer = played([REDIS, { name }, { name, direction: "outbound" }]);
+	const phone = await openPlayed(() => ({ json: answer }), { viewport: { width: 375, height: 700 } });
+	await until(phone, "#services .inbound tbody", /^redis:6379\s+48\.2\sk\s+1\.0\s%\s+412\sµs\s+1\.30\sms/m);
+	assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 375);
+	const cut = await phone.locator("#services .inbound tbody td:visible").evaluateAll(
+		(cells) => cells.filter((c) => c.scrollWidth > c.clientWidth).map((c) => c.textContent));
+	assert.deepEqual(cut, []);
+	await phone.context().close();
+});
+
 /* { status, headers, body }: as they come, which fetch() would unpack */
 function raw(name, headers) {
 	return new Promise((resolve, reject) => {
