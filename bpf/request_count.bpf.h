@@ -574,20 +574,28 @@ static __always_inline void request_pop_run(struct request_connection *c, struct
 	request_count(c, w, entry & ENTRY_OPERATION, n, entry & ENTRY_UNTIMED ? 0 : stamp);
 }
 
-/* Forgets the oldest entry if it is of the same sync as the last answered request. */
-__noinline int request_drop_one(struct request_connection *c)
+/* Whether the oldest request is of the same sync as the one answered last. */
+static __always_inline bool request_is_synced(const struct request_connection *c)
 {
-	__u32 entry, at;
+	__u32 entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)], at = c->stamp_head;
 
-	if (!c || c->entry_head == c->entry_tail)
-		return 0;
-	entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
-	at = c->stamp_head;
+	if (c->entry_head == c->entry_tail)
+		return false;
 	if (!(entry & ENTRY_STAMP))
 		at--;
-	if ((__u8)(c->stamp[at & (REQUEST_STAMPS - 1)] >> STAMP_SYNC_SHIFT) != c->synced)
+	return (__u8)(c->stamp[at & (REQUEST_STAMPS - 1)] >> STAMP_SYNC_SHIFT) == c->synced;
+}
+
+/* Forgets the oldest entry if it is of that sync. */
+__noinline int request_drop_one(struct request_connection *c)
+{
+	__u32 entry;
+
+	if (!c || !request_is_synced(c))
 		return 0;
-	c->stamp_head = at + 1;
+	entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
+	if (entry & ENTRY_STAMP)
+		c->stamp_head++;
 	c->done += (entry >> ENTRY_MORE_SHIFT) + 1;
 	c->entry_head++;
 	return 1;

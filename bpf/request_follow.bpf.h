@@ -161,6 +161,8 @@ static __always_inline void request_began(struct request_connection *c, struct r
 static __always_inline void request_answered(struct request_connection *c, struct request_work *w)
 {
 	w->in_flight -= w->count < w->in_flight ? w->count : w->in_flight;
+	if (c->protocol == REQUEST_POSTGRESQL && w->multiple && !request_is_synced(c))
+		return; /* a second answer, to what is answered already */
 	if (!w->hash) {
 		request_batch(c, w, REQUEST_ANSWERED, request_result(w), 0);
 		return;

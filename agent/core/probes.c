@@ -32,6 +32,9 @@ static const char *const probe_names[PROBES] = {[SCHED] = "sched",
 						[TCP] = "tcp",
 						[REQUEST] = "request"};
 
+/* What the kernel takes for each followed connection: 440 bytes and its own, rounded up. */
+#define REQUEST_CONNECTION_BYTES 512
+
 static bool is_on_demand(const char *name)
 {
 	for (size_t i = 0; i < sizeof(on_demand) / sizeof(*on_demand); i++)
@@ -357,9 +360,11 @@ int probes_count_requests(struct probes *p)
 	control->seen = 0;
 	memset(control->seen_of, 0, sizeof(control->seen_of));
 	err = run_iterator(prog);
-	if (!err)
-		__atomic_store_n(&control->connections, control->seen, __ATOMIC_RELAXED);
-	return err;
+	if (err)
+		return err;
+	__atomic_store_n(&control->connections, control->seen, __ATOMIC_RELAXED);
+	probes_note_bytes(p, "request_connections", REQUEST_CONNECTION_BYTES * control->seen);
+	return 0;
 }
 
 void probes_first_sweep_done(struct probes *p)

@@ -102,6 +102,13 @@ void probes_list_maps(struct probes *p, int index)
 	}
 }
 
+void probes_note_bytes(struct probes *p, const char *name, uint64_t bytes)
+{
+	for (uint32_t i = 0; i < p->shared->maps_n; i++)
+		if (!strcmp(p->shared->map[i].name, name))
+			p->shared->map[i].bytes = bytes;
+}
+
 static void *map_array(struct probes *p, int index, const char *name, size_t bytes, int protection)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->probe[index].object, name);

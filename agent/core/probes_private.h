@@ -46,6 +46,8 @@ uint32_t probes_request_shards(uint32_t cpus);
 int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf);
 /* Puts the maps of a loaded probe into shared memory's list, with the memory they take. */
 void probes_list_maps(struct probes *p, int index);
+/* The memory of a map that the kernel does not account to it. */
+void probes_note_bytes(struct probes *p, const char *name, uint64_t bytes);
 /* Maps what the keeper itself needs. */
 void probes_map_own(struct probes *p);
 
