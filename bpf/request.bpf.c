@@ -352,19 +352,39 @@ static __noinline int passed_unknown(struct sock *sk, struct request_connection 
 	return 0;
 }
 
+/* Of a response by HTTP only the head matters, if no other can follow in the same call. */
+static __always_inline bool is_head_enough(const struct request_connection *c,
+					   const struct request_work *w, enum request_flow flow)
+{
+	return c->protocol == REQUEST_HTTP && flow == FLOW_RESPONSES && w->in_flight <= 1;
+}
+
 /* A call of few bytes that is one request or answer, or several alike: nearly all are. */
 static __always_inline bool passed_few(struct request_connection *c, struct request_work *w,
 				       enum request_flow flow)
 {
+	bool head = is_head_enough(c, w, flow);
+	__u64 n = w->total;
 	int event;
 
-	if (w->total > REQUEST_FEW || w->piece != w->total || w->parser.held || w->parser.skip ||
-	    !request_read_few(w, w->from, w->total))
+	if (w->parser.held || w->parser.skip)
+		return false;
+	if (head) {
+		if (!w->piece && !next_piece(w))
+			return false;
+		n = w->piece < n ? w->piece : n;
+		n = n < REQUEST_FEW ? n : REQUEST_FEW;
+	} else if (n > REQUEST_FEW || w->piece != n) {
+		return false;
+	}
+	if (!request_read_few(w, w->from, n))
 		return false;
 	w->at = REQUEST_HELD;
-	w->end = REQUEST_HELD + w->total;
+	w->end = REQUEST_HELD + n;
 	event = request_step_once(w, c->protocol, flow);
-	if (w->at >= w->end && request_take_only(c, w, event))
+	if (event == REQUEST_REST)
+		return true;
+	if ((w->at >= w->end || head) && request_take_only(c, w, event))
 		return true;
 	w->parser = c->parser[flow]; /* once more, with care */
 	w->at = w->end = REQUEST_HELD;

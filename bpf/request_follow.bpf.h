@@ -248,8 +248,9 @@ __noinline int request_take(struct request_connection *c, struct request_work *w
 static __always_inline bool request_take_only(struct request_connection *c, struct request_work *w,
 					      int event)
 {
-	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags &&
-	    c->protocol < REQUEST_POSTGRESQL)
+	if (c->protocol >= REQUEST_POSTGRESQL)
+		return false;
+	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags)
 		request_push_run(c, c->operation, w->count, w->stamp);
 	else if (event == REQUEST_ANSWERED && !w->hash)
 		request_pop_run(c, w, w->count, request_result(w));
