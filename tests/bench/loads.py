@@ -81,6 +81,45 @@ class Redis(Load):
         return self.count, float(re.search(r'"GET","([\d.]+)"', out).group(1))
 
 
+NGINX = """daemon off; worker_processes 1; pid {0}/pid; error_log {0}/error;
+events {{}}
+http {{ access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;
+  uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi;
+  server {{ listen 127.0.0.1:{1}; location / {{ root {0}; }} }} }}
+"""
+
+
+class Nginx(Load):
+    name = "nginx, a file of 1 KiB, wrk with 50 clients"
+
+    def start(self, session):
+        self.wrk = program("wrk")
+        self.port, self.group, folder = free_port(), session.cgroup(), session.folder()
+        os.chmod(folder, 0o755)
+        with open(os.path.join(folder, "file"), "w") as f:
+            f.write("x" * 1024)
+        with open(os.path.join(folder, "conf"), "w") as f:
+            f.write(NGINX.format(folder, self.port))
+        process = session.start([program("nginx"), "-c", os.path.join(folder, "conf")],
+                                cpu=cpus()[0], group=self.group)
+        until("nginx to answer", self.answers, alive=process)
+        self.work()
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1):
+                return True
+        except OSError:
+            return False
+
+    def work(self):
+        out = client([self.wrk, "-t1", "-c50", f"-d{PHASE_S}s",
+                      f"http://127.0.0.1:{self.port}/file"], cpus()[1])
+        return (int(re.search(r"(\d+) requests in", out).group(1)),
+                float(re.search(r"Requests/sec:\s*([\d.]+)", out).group(1)))
+
+
 class Postgres(Load):
     name = f"pgbench -S, {CLIENTS_PG} clients"
     unit = "transaction"

@@ -20,7 +20,7 @@ from loads import all_loads
 
 CONTROL, FLOOR = "off (control)", "empty programs"
 PAIRS_PER_ROUND = 2
-PROBES = ("syscall", "disk", "sched", "tcp")
+PROBES = ("syscall", "disk", "sched", "tcp", "request")
 FLOOR_PROGRAMS = ("floor_sys_enter", "floor_sys_exit", "floor_switch", "floor_wakeup",
                   "floor_complete")
 DISK_ONLY = ("biolatency", "bpftrace block")
@@ -30,7 +30,7 @@ def all_variants():
     return [
         tracers.Nothing(CONTROL),
         tracers.floor(FLOOR, *FLOOR_PROGRAMS),
-        tracers.Trimtab("trimtab default", None),
+        tracers.Trimtab("trimtab default"),
         tracers.Trimtab("trimtab exact", "exact"),
         tracers.syscount(),
         tracers.Tracer("biolatency", ["biolatency"], 2),
@@ -197,10 +197,10 @@ def print_probes(result, loads, variants):
         ["", "load", *PROBES, "other"], rows) + "\n"
 
 
-def start_loads(session):
+def start_loads(session, wanted):
     """The loads whose servers are here, and a line for each that is not."""
     loads, missing = [], []
-    for load in all_loads():
+    for load in wanted:
         try:
             load.start(session)
             loads.append(load)
@@ -213,7 +213,7 @@ def main(options):
     rounds = max(1, -(-options.rounds // PAIRS_PER_ROUND))
     variants = all_variants()
     with Session() as session:
-        loads, missing = start_loads(session)
+        loads, missing = start_loads(session, all_loads())
         result = measure(session, loads, variants, rounds)
     text = "## Servers under load\n\n"
     text += (f"{rounds * PAIRS_PER_ROUND} pairs in ABBA order; median (quartiles). `=`: within the "

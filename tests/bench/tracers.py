@@ -85,14 +85,17 @@ class Object(Tracer):
 
 
 class Trimtab(Tracer):
-    """build/trimtab as a user runs it, its syscall mode given by the environment."""
+    """build/trimtab as a user runs it, its syscall mode and other options given by the environment."""
 
-    def __init__(self, name, mode):
+    def __init__(self, name, mode=None, **options):
         super().__init__(name, [], 1)
-        self.mode = mode
+        self.env = {f"TRIMTAB_{key.upper()}": str(value).lower() for key, value in options.items()}
+        if mode:
+            self.env["TRIMTAB_SYSCALL_MODE"] = mode
         if mode == "exact":
             self.programs, self.prefix = 2, "syscall_e"  # on entry and on exit
-        self.steady = mode in ("exact", "blocked")
+        self.steady = mode in ("exact", "blocked") or self.env.get(
+            "TRIMTAB_SYSCALL_ENABLED") == "false"
         self.repeats = 1 if self.steady else 3
         self.path = os.environ.get("TRIMTAB", os.path.join(BUILD, "trimtab"))
 
@@ -104,7 +107,7 @@ class Trimtab(Tracer):
         self.process = session.start(
             [self.path, "run", "--listen", f"127.0.0.1:{port}", "--state-dir", state],
             log=self.log, group=group,
-            env={**os.environ, "TRIMTAB_SYSCALL_MODE": self.mode} if self.mode else None)
+            env={**os.environ, **self.env})
         self.url = f"http://127.0.0.1:{port}"
         try:
             until(f"{self.url}/readyz", lambda: get(f"{self.url}/readyz"), alive=self.process)
