@@ -114,7 +114,7 @@ class Nginx(Load):
             return False
 
     def work(self):
-        out = client([self.wrk, "-t1", "-c50", f"-d{PHASE_S}s",
+        out = client([self.wrk, "-t1", "-c50", "-d1s",
                       f"http://127.0.0.1:{self.port}/file"], cpus()[1])
         return (int(re.search(r"(\d+) requests in", out).group(1)),
                 float(re.search(r"Requests/sec:\s*([\d.]+)", out).group(1)))
