@@ -14,6 +14,26 @@
 #include "listened.bpf.h"
 #include "request.h"
 
+/* How the functions here get at the connection c and the work w. Inlined ones take REQUEST_PARAMS
+ * and are called with REQUEST_BOTH. Those that the verifier looks at alone take REQUEST_C_PARAM or
+ * REQUEST_W_PARAM or both, are called with REQUEST_C and REQUEST_W, and begin with REQUEST_FIND_C
+ * and REQUEST_FIND_W: 5.10 lets them have no pointers, so an includer may say by what else they
+ * find both. */
+#ifndef REQUEST_PARAMS
+#define REQUEST_PARAMS struct request_connection *c, struct request_work *w
+#define REQUEST_BOTH c, w
+#define REQUEST_C_PARAM struct request_connection *c
+#define REQUEST_C c
+#define REQUEST_FIND_C(failed)                                                                     \
+	if (!c)                                                                                    \
+		return failed;
+#define REQUEST_W_PARAM struct request_work *w
+#define REQUEST_W w
+#define REQUEST_FIND_W(failed)                                                                     \
+	if (!w)                                                                                    \
+		return failed;
+#endif
+
 #define REQUEST_STAMPS 16  /* calls with requests in flight on one connection, a power of 2 */
 #define REQUEST_ENTRIES 32 /* runs of one operation in flight on one connection, a power of 2 */
 
@@ -63,8 +83,19 @@ struct request_connection {
 	__u16 pad;
 	__u64 hash;			 /* of the last operation */
 	struct request_parser parser[2]; /* by enum request_flow */
-	/* of the task that read the last requests, then: waited for a CPU, ran, slept for a disk */
-	__u64 run_delay_ns, cpu_ns, disk_ns;
+	union {
+		/* of the task that read the last requests, then: waited for a CPU, ran, slept for
+		 * a disk */
+		struct {
+			__u64 run_delay_ns, cpu_ns, disk_ns;
+		};
+		/* packets: the sequence number that each direction goes on with, by enum
+		 * request_flow; whether the service knows who it is */
+		struct {
+			__u32 next[2];
+			__u32 introduced;
+		};
+	};
 	__u32 pid;
 	__u32 request_bytes;
 	union {
@@ -241,6 +272,16 @@ static __always_inline __u32 request_other(__u32 protocol, __u32 direction)
 	return (((protocol - 1) & 3) * TCP_DIRECTIONS) | (direction & 1);
 }
 
+#ifndef REQUEST_INTRODUCE
+/* A service has its first connection, which the current task uses. */
+static __always_inline void request_introduce(struct request_service *s,
+					      const struct request_key *key)
+{
+	bpf_get_current_comm(s->comm, sizeof(s->comm));
+	s->key = *key;
+}
+#endif
+
 static __always_inline __u32 request_service_of(const struct request_key *key)
 {
 	__u32 other = request_other(key->protocol, key->direction);
@@ -248,23 +289,20 @@ static __always_inline __u32 request_service_of(const struct request_key *key)
 				  &request_control.next_service, REQUEST_SERVICES, other);
 	struct request_service *s = bpf_map_lookup_elem(&request_services, &slot);
 
-	if (s && slot >= REQUEST_OTHERS && !s->key.protocol) {
-		bpf_get_current_comm(s->comm, sizeof(s->comm));
-		s->key = *key;
-	}
+	if (s && slot >= REQUEST_OTHERS && !s->key.protocol)
+		request_introduce(s, key);
 	return slot;
 }
 
 /* A new operation: a slot of its own, unless the service has enough of them. */
-__noinline __u32 request_new_operation(struct request_connection *c, struct request_work *w,
-				       __u64 key)
+__noinline __u32 request_new_operation(REQUEST_C_PARAM, REQUEST_W_PARAM, __u64 key)
 {
 	struct request_operation *o;
 	struct request_service *s;
 	__u32 service, slot;
 
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	service = c->service;
 	slot = request_other(c->protocol, c->direction);
 	s = bpf_map_lookup_elem(&request_services, &service);
@@ -288,8 +326,7 @@ __noinline __u32 request_new_operation(struct request_connection *c, struct requ
 }
 
 /* The slot of the operation that work->name and work->hash tell. */
-static __always_inline __u32 request_operation_of(struct request_connection *c,
-						  struct request_work *w)
+static __always_inline __u32 request_operation_of(REQUEST_PARAMS)
 {
 	__u64 key;
 	__u32 *known;
@@ -300,7 +337,7 @@ static __always_inline __u32 request_operation_of(struct request_connection *c,
 		return OPERATION_UNNAMED;
 	key = hash_word(w->hash, c->service);
 	known = bpf_map_lookup_elem(&request_operation_ids, &key);
-	c->operation = known ? *known : request_new_operation(c, w, key);
+	c->operation = known ? *known : request_new_operation(REQUEST_C, REQUEST_W, key);
 	c->hash = w->hash;
 	return c->operation;
 }
@@ -349,12 +386,11 @@ static __always_inline __u32 request_in_flight(const struct request_connection *
 }
 
 /* Remembers n requests of one operation that began with `stamp`. */
-__noinline int request_push(struct request_connection *c, __u32 entry, __u32 n, __u64 stamp)
+__noinline int request_push(REQUEST_C_PARAM, __u32 entry, __u32 n, __u64 stamp)
 {
 	__u32 more, first;
 
-	if (!c)
-		return 0;
+	REQUEST_FIND_C(0)
 	c->begun += n;
 	for (int i = 0; i < REQUEST_ENTRIES && n; i++) {
 		first = stamp_is_last(c, stamp) ? 0 : ENTRY_STAMP;
@@ -379,15 +415,14 @@ __noinline int request_push(struct request_connection *c, __u32 entry, __u32 n, 
 }
 
 /* The same; mostly there is room, and one entry will do. */
-static __always_inline void request_push_run(struct request_connection *c, __u32 entry, __u32 n,
-					     __u64 stamp)
+static __always_inline void request_push_run(REQUEST_PARAMS, __u32 entry, __u32 n, __u64 stamp)
 {
 	__u32 first = stamp_is_last(c, stamp) ? 0 : ENTRY_STAMP;
 
 	if (unlikely(n - 1 > ENTRY_MORE_MAX || c->untracked != c->untracked_done ||
 		     (__u8)(c->entry_tail - c->entry_head) >= REQUEST_ENTRIES ||
 		     (__u8)(c->stamp_tail - c->stamp_head) >= REQUEST_STAMPS - 1)) {
-		request_push(c, entry, n, stamp);
+		request_push(REQUEST_C, entry, n, stamp);
 		return;
 	}
 	c->begun += n;
@@ -424,15 +459,15 @@ request_service_counts_of(const struct request_connection *c)
 
 /* Whether a long one is to be left out: its operation waits by design. Remembers it as a sample if
  * it was slower than its service's bound. */
-__noinline int request_long(struct request_connection *c, struct request_work *w, __u32 operation,
-			    __u64 duration, __u64 stamp)
+__noinline int request_long(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, __u64 duration,
+			    __u64 stamp)
 {
 	struct request_operation *o;
 	struct request_service *s;
 	__u32 service;
 
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	o = bpf_map_lookup_elem(&request_operations, &operation);
 	if (o && o->flags & REQUEST_UNTIMED)
 		return 1;
@@ -447,14 +482,14 @@ __noinline int request_long(struct request_connection *c, struct request_work *w
 	return 0;
 }
 
-static __always_inline void request_time(struct request_connection *c, struct request_work *w,
-					 struct request_operation_counts *counts, __u32 operation,
-					 __u64 n, __u64 stamp)
+static __always_inline void request_time(REQUEST_PARAMS, struct request_operation_counts *counts,
+					 __u32 operation, __u64 n, __u64 stamp)
 {
 	__u64 duration = stamp_age_ns(stamp, w->now_ns), queue = stamp_queue_ns(stamp);
 	struct request_service_counts *s;
 
-	if (duration > REQUEST_LONG_NS && request_long(c, w, operation, duration, stamp))
+	if (duration > REQUEST_LONG_NS &&
+	    request_long(REQUEST_C, REQUEST_W, operation, duration, stamp))
 		return;
 	hist_add_many(&counts->duration, duration, n);
 	if (c->direction != TCP_INBOUND)
@@ -471,15 +506,15 @@ static __always_inline void request_time(struct request_connection *c, struct re
 
 /* n answers to requests of one operation; stamp 0: when they began is not known, or of no interest.
  */
-__noinline int request_count(struct request_connection *c, struct request_work *w, __u32 operation,
-			     __u32 n, __u64 stamp)
+__noinline int request_count(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, __u32 n,
+			     __u64 stamp)
 {
 	struct request_operation_counts *counts;
 	struct request_service_counts *s;
 	__u32 at;
 
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	if (operation == OPERATION_UNNAMED)
 		operation = request_other(c->protocol, c->direction);
 	at = operation * request_shards + request_shard();
@@ -488,7 +523,7 @@ __noinline int request_count(struct request_connection *c, struct request_work *
 		return 0;
 	request_add(&counts->outcome[w->outcome & 1], n);
 	if (stamp)
-		request_time(c, w, counts, operation, n, stamp);
+		request_time(REQUEST_BOTH, counts, operation, n, stamp);
 	if (c->protocol != REQUEST_HTTP)
 		return 0;
 	s = request_service_counts_of(c);
@@ -505,14 +540,13 @@ static __always_inline __u32 request_result(const struct request_work *w)
 }
 
 /* The oldest n requests were answered, with the same result. */
-__noinline int request_pop(struct request_connection *c, struct request_work *w, __u32 n,
-			   __u32 result)
+__noinline int request_pop(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 n, __u32 result)
 {
 	__u32 entry, k, operation;
 	__u64 stamp;
 
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	w->outcome = result & 0xff;
 	w->class = result >> 8;
 	for (int i = 0; i < REQUEST_ENTRIES && n; i++) {
@@ -537,7 +571,8 @@ __noinline int request_pop(struct request_connection *c, struct request_work *w,
 		c->synced = stamp >> STAMP_SYNC_SHIFT;
 		c->done += k;
 		n -= k;
-		request_count(c, w, operation, k, entry & ENTRY_UNTIMED ? 0 : stamp);
+		request_count(REQUEST_C, REQUEST_W, operation, k,
+			      entry & ENTRY_UNTIMED ? 0 : stamp);
 	}
 	k = (__u16)(c->untracked - c->untracked_done);
 	if (k > n)
@@ -545,22 +580,21 @@ __noinline int request_pop(struct request_connection *c, struct request_work *w,
 	if (k) {
 		c->untracked_done += k;
 		c->done += k;
-		request_count(c, w, c->named, k, 0);
+		request_count(REQUEST_C, REQUEST_W, c->named, k, 0);
 	}
 	c->named = OPERATION_UNNAMED;
 	return 0;
 }
 
 /* The same; mostly they are just the oldest entry. */
-static __always_inline void request_pop_run(struct request_connection *c, struct request_work *w,
-					    __u32 n, __u32 result)
+static __always_inline void request_pop_run(REQUEST_PARAMS, __u32 n, __u32 result)
 {
 	__u32 entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
 	__u64 stamp;
 
 	if (unlikely(c->entry_head == c->entry_tail || (entry >> ENTRY_MORE_SHIFT) + 1 != n ||
 		     c->named != OPERATION_UNNAMED)) {
-		request_pop(c, w, n, result);
+		request_pop(REQUEST_C, REQUEST_W, n, result);
 		return;
 	}
 	w->outcome = result & 0xff;
@@ -571,7 +605,8 @@ static __always_inline void request_pop_run(struct request_connection *c, struct
 	stamp = c->stamp[(c->stamp_head - 1) & (REQUEST_STAMPS - 1)];
 	c->synced = stamp >> STAMP_SYNC_SHIFT;
 	c->done += n;
-	request_count(c, w, entry & ENTRY_OPERATION, n, entry & ENTRY_UNTIMED ? 0 : stamp);
+	request_count(REQUEST_C, REQUEST_W, entry & ENTRY_OPERATION, n,
+		      entry & ENTRY_UNTIMED ? 0 : stamp);
 }
 
 /* Whether the oldest request is of the same sync as the one answered last. */
@@ -587,11 +622,12 @@ static __always_inline bool request_is_synced(const struct request_connection *c
 }
 
 /* Forgets the oldest entry if it is of that sync. */
-__noinline int request_drop_one(struct request_connection *c)
+__noinline int request_drop_one(REQUEST_C_PARAM)
 {
 	__u32 entry;
 
-	if (!c || !request_is_synced(c))
+	REQUEST_FIND_C(0)
+	if (!request_is_synced(c))
 		return 0;
 	entry = c->entry[c->entry_head & (REQUEST_ENTRIES - 1)];
 	if (entry & ENTRY_STAMP)
@@ -602,9 +638,9 @@ __noinline int request_drop_one(struct request_connection *c)
 }
 
 /* Forgets the requests that will not be answered: those of the last answered one's sync. */
-static __always_inline void request_drop_synced(struct request_connection *c)
+static __always_inline void request_drop_synced(REQUEST_PARAMS)
 {
-	for (int i = 0; i < REQUEST_ENTRIES && request_drop_one(c); i++)
+	for (int i = 0; i < REQUEST_ENTRIES && request_drop_one(REQUEST_C); i++)
 		;
 }
 

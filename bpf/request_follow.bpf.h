@@ -1,7 +1,7 @@
 /* request_follow.bpf.h - follows a connection's bytes through the parsers, for every way of seeing
- * requests. The includer defines int request_fill(struct request_work *), which brings the next
- * bytes of the call or packet into the window: the number of them, 0 if there are no more, -1 if
- * they cannot be read.
+ * requests. The includer defines int request_fill(struct request_work *) (or else what REQUEST_FILL
+ * is), which brings the next bytes of the call or packet into the window: the number of them, 0 if
+ * there are no more, -1 if they cannot be read.
  */
 #ifndef TRIMTAB_REQUEST_FOLLOW_BPF_H
 #define TRIMTAB_REQUEST_FOLLOW_BPF_H
@@ -25,14 +25,19 @@
 #include "request_postgresql.h"
 #include "request_redis.h"
 
+#ifndef REQUEST_FILL
+#define REQUEST_FILL request_fill(w)
+#endif
+
 #define REQUEST_STEPS_TURN 8 /* elements looked at in one turn */
 #define REQUEST_TURNS 1024   /* of a call */
 
 /* Each parser is a function that the verifier looks at once. */
 #define REQUEST_STEP(protocol, flow)                                                               \
-	__noinline int request_step_##protocol##_##flow(struct request_work *w)                    \
+	__noinline int request_step_##protocol##_##flow(REQUEST_W_PARAM)                           \
 	{                                                                                          \
-		return w ? protocol##_##flow##_step(w) : REQUEST_BROKEN;                           \
+		REQUEST_FIND_W(REQUEST_BROKEN)                                                     \
+		return protocol##_##flow##_step(w);                                                \
 	}
 
 REQUEST_STEP(http, request)
@@ -49,21 +54,21 @@ static __always_inline int request_step(struct request_work *w, __u32 protocol,
 {
 	switch (protocol << 1 | flow) {
 	case REQUEST_HTTP << 1 | FLOW_REQUESTS:
-		return request_step_http_request(w);
+		return request_step_http_request(REQUEST_W);
 	case REQUEST_HTTP << 1 | FLOW_RESPONSES:
-		return request_step_http_response(w);
+		return request_step_http_response(REQUEST_W);
 	case REQUEST_POSTGRESQL << 1 | FLOW_REQUESTS:
-		return request_step_postgresql_request(w);
+		return request_step_postgresql_request(REQUEST_W);
 	case REQUEST_POSTGRESQL << 1 | FLOW_RESPONSES:
-		return request_step_postgresql_response(w);
+		return request_step_postgresql_response(REQUEST_W);
 	case REQUEST_AMQP << 1 | FLOW_REQUESTS:
-		return request_step_amqp_request(w);
+		return request_step_amqp_request(REQUEST_W);
 	case REQUEST_AMQP << 1 | FLOW_RESPONSES:
-		return request_step_amqp_response(w);
+		return request_step_amqp_response(REQUEST_W);
 	case REQUEST_REDIS << 1 | FLOW_REQUESTS:
-		return request_step_redis_request(w);
+		return request_step_redis_request(REQUEST_W);
 	case REQUEST_REDIS << 1 | FLOW_RESPONSES:
-		return request_step_redis_response(w);
+		return request_step_redis_response(REQUEST_W);
 	}
 	return REQUEST_BROKEN;
 }
@@ -78,9 +83,10 @@ static __always_inline int request_step_once(struct request_work *w, __u32 proto
 }
 
 #define REQUEST_RECOGNISE(protocol)                                                                \
-	__noinline int request_recognise_##protocol(struct request_work *w)                        \
+	__noinline int request_recognise_##protocol(REQUEST_W_PARAM)                               \
 	{                                                                                          \
-		return w ? protocol##_recognise(w) : 0;                                            \
+		REQUEST_FIND_W(0)                                                                  \
+		return protocol##_recognise(w);                                                    \
 	}
 
 REQUEST_RECOGNISE(http)
@@ -101,89 +107,90 @@ static __always_inline int request_recognise(struct request_work *w)
 		return RECOGNISE_TLS;
 	if (head == ('P' | 'R' << 8 | 'I' << 16 | ' ' << 24) && unread(w) > 3)
 		return RECOGNISE_HTTP2;
-	http = request_recognise_http(w);
+	http = request_recognise_http(REQUEST_W);
 	if (http > 0)
 		return REQUEST_HTTP;
-	redis = request_recognise_redis(w);
+	redis = request_recognise_redis(REQUEST_W);
 	if (redis > 0)
 		return REQUEST_REDIS;
-	postgresql = request_recognise_postgresql(w);
+	postgresql = request_recognise_postgresql(REQUEST_W);
 	if (postgresql > 0)
 		return REQUEST_POSTGRESQL;
-	amqp = request_recognise_amqp(w);
+	amqp = request_recognise_amqp(REQUEST_W);
 	if (amqp > 0)
 		return REQUEST_AMQP;
 	return http < 0 || redis < 0 || postgresql < 0 || amqp < 0 ? RECOGNISE_MORE : REQUEST_NONE;
 }
 
 /* Counts or remembers what was put together. */
-__noinline int request_flush(struct request_connection *c, struct request_work *w)
+__noinline int request_flush(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
-	if (!c || !w || !w->batch_n)
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
+	if (!w->batch_n)
 		return 0;
 	if (w->batch == REQUEST_BEGAN)
-		request_push(c, w->batch_operation, w->batch_n, w->batch_stamp);
+		request_push(REQUEST_C, w->batch_operation, w->batch_n, w->batch_stamp);
 	else
-		request_pop(c, w, w->batch_n, w->batch_operation);
+		request_pop(REQUEST_C, REQUEST_W, w->batch_n, w->batch_operation);
 	w->batch_n = 0;
 	return 0;
 }
 
 /* Puts n of an event together with those before it that are alike. */
-static __always_inline void request_batch(struct request_connection *c, struct request_work *w,
-					  __u32 event, __u32 operation, __u64 stamp)
+static __always_inline void request_batch(REQUEST_PARAMS, __u32 event, __u32 operation, __u64 stamp)
 {
 	if (w->batch_n &&
 	    (w->batch != event || w->batch_operation != operation || w->batch_stamp != stamp))
-		request_flush(c, w);
+		request_flush(REQUEST_C, REQUEST_W);
 	w->batch = event;
 	w->batch_operation = operation;
 	w->batch_stamp = stamp;
 	w->batch_n += w->count;
 }
 
-static __always_inline void request_began(struct request_connection *c, struct request_work *w)
+static __always_inline void request_began(REQUEST_PARAMS)
 {
-	__u32 operation = request_operation_of(c, w);
+	__u32 operation = request_operation_of(REQUEST_BOTH);
 	__u64 stamp = w->stamp;
 
 	if (w->flags & REQUEST_BEGAN_SILENT) {
-		request_count(c, w, operation, w->count, 0);
+		request_count(REQUEST_C, REQUEST_W, operation, w->count, 0);
 		return;
 	}
 	if (w->flags & REQUEST_BEGAN_UNTIMED)
 		operation |= ENTRY_UNTIMED;
 	if (c->protocol == REQUEST_POSTGRESQL)
 		stamp |= (__u64)(__u8)w->channel << STAMP_SYNC_SHIFT;
-	request_batch(c, w, REQUEST_BEGAN, operation, stamp);
+	request_batch(REQUEST_BOTH, REQUEST_BEGAN, operation, stamp);
 }
 
-static __always_inline void request_answered(struct request_connection *c, struct request_work *w)
+static __always_inline void request_answered(REQUEST_PARAMS)
 {
 	w->in_flight -= w->count < w->in_flight ? w->count : w->in_flight;
 	if (c->protocol == REQUEST_POSTGRESQL && w->multiple && !request_is_synced(c))
 		return; /* a second answer, to what is answered already */
 	if (!w->hash) {
-		request_batch(c, w, REQUEST_ANSWERED, request_result(w), 0);
+		request_batch(REQUEST_BOTH, REQUEST_ANSWERED, request_result(w), 0);
 		return;
 	}
-	request_flush(c, w);
-	c->named = request_operation_of(c, w);
-	request_pop(c, w, w->count, request_result(w));
+	request_flush(REQUEST_C, REQUEST_W);
+	c->named = request_operation_of(REQUEST_BOTH);
+	request_pop(REQUEST_C, REQUEST_W, w->count, request_result(w));
 }
 
 #ifdef WITH_AMQP
 /* AMQP: answers by channel and tag, which are counted here. */
-__noinline int request_acked(struct request_connection *c, struct request_work *w)
+__noinline int request_acked(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
 	struct request_amqp_answers answers;
 	__u32 operation, n;
 
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	__builtin_memset(&answers, 0, sizeof(answers));
 	amqp_end((struct request_amqp *)c->keyed, w, &answers);
-	operation = request_operation_of(c, w);
+	operation = request_operation_of(REQUEST_BOTH);
 	for (int i = 0; i <= AMQP_RUNS; i++) {
 		__u64 start = i < AMQP_RUNS ? answers.run[i].start_ns : 0;
 		__u32 errors = answers.errors;
@@ -194,66 +201,65 @@ __noinline int request_acked(struct request_connection *c, struct request_work *
 		answers.errors -= errors;
 		w->outcome = REQUEST_ERROR;
 		if (errors)
-			request_count(c, w, operation, errors, start);
+			request_count(REQUEST_C, REQUEST_W, operation, errors, start);
 		w->outcome = REQUEST_OK;
 		if (n > errors)
-			request_count(c, w, operation, n - errors, start);
+			request_count(REQUEST_C, REQUEST_W, operation, n - errors, start);
 	}
 	return 0;
 }
 
-static __always_inline void request_began_keyed(struct request_connection *c,
-						struct request_work *w)
+static __always_inline void request_began_keyed(REQUEST_PARAMS)
 {
 	amqp_begin((struct request_amqp *)c->keyed, w, w->now_ns);
 	if (w->flags & REQUEST_BEGAN_SILENT)
-		request_count(c, w, request_operation_of(c, w), w->count, 0);
+		request_count(REQUEST_C, REQUEST_W, request_operation_of(REQUEST_BOTH), w->count,
+			      0);
 }
 
 #else
-#define request_acked(c, w)
-#define request_began_keyed(c, w)
+#define request_acked(...)
+#define request_began_keyed(...)
 #endif
 /* Takes an event that the parser saw. */
-__noinline int request_take(struct request_connection *c, struct request_work *w, __u32 event)
+__noinline int request_take(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 event)
 {
-	if (!c || !w)
-		return 0;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
 	switch (event) {
 	case REQUEST_BEGAN:
 		if (c->protocol == REQUEST_AMQP)
-			request_began_keyed(c, w);
+			request_began_keyed(REQUEST_BOTH);
 		else
-			request_began(c, w);
+			request_began(REQUEST_BOTH);
 		break;
 	case REQUEST_NAMED:
-		request_flush(c, w);
-		c->named = request_operation_of(c, w);
+		request_flush(REQUEST_C, REQUEST_W);
+		c->named = request_operation_of(REQUEST_BOTH);
 		break;
 	case REQUEST_ANSWERED:
-		request_answered(c, w);
+		request_answered(REQUEST_BOTH);
 		break;
 	case REQUEST_SYNCED:
-		request_flush(c, w);
-		request_drop_synced(c);
+		request_flush(REQUEST_C, REQUEST_W);
+		request_drop_synced(REQUEST_BOTH);
 		break;
 	case REQUEST_ACKED:
-		request_acked(c, w);
+		request_acked(REQUEST_C, REQUEST_W);
 		break;
 	}
 	return 0;
 }
 
 /* Takes the only event of a call, if it is one of the simple ones. */
-static __always_inline bool request_take_only(struct request_connection *c, struct request_work *w,
-					      int event)
+static __always_inline bool request_take_only(REQUEST_PARAMS, int event)
 {
 	if (c->protocol >= REQUEST_POSTGRESQL)
 		return false;
 	if (event == REQUEST_BEGAN && w->hash == c->hash && w->hash && !w->flags)
-		request_push_run(c, c->operation, w->count, w->stamp);
+		request_push_run(REQUEST_BOTH, c->operation, w->count, w->stamp);
 	else if (event == REQUEST_ANSWERED && !w->hash)
-		request_pop_run(c, w, w->count, request_result(w));
+		request_pop_run(REQUEST_BOTH, w->count, request_result(w));
 	else
 		return false;
 	return true;
@@ -267,16 +273,16 @@ static __always_inline void request_stop(struct request_connection *c, enum requ
 }
 
 /* A few elements. Not 0: there are no more, or they are of no interest. */
-__noinline int request_turn(struct request_connection *c, struct request_work *w, __u32 flow)
+__noinline int request_turn(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 flow)
 {
 	int event, n;
 
-	if (!c || !w)
-		return 1;
+	REQUEST_FIND_C(1)
+	REQUEST_FIND_W(1)
 	for (int i = 0; i < REQUEST_STEPS_TURN; i++) {
 		if (w->at >= w->end || w->held) {
 			w->held = 0;
-			n = request_fill(w);
+			n = REQUEST_FILL;
 			if (n < 0)
 				request_stop(c, REQUEST_LOST_MEMORY);
 			if (n <= 0)
@@ -298,7 +304,7 @@ __noinline int request_turn(struct request_connection *c, struct request_work *w
 								: REQUEST_LOST_REASONS);
 			return 1;
 		}
-		request_take(c, w, event);
+		request_take(REQUEST_C, REQUEST_W, event);
 		if (w->at >= w->end && !w->total)
 			return 1;
 	}
@@ -306,21 +312,20 @@ __noinline int request_turn(struct request_connection *c, struct request_work *w
 }
 
 /* All that a call or packet brought in one direction of a connection whose protocol is known. */
-static __always_inline void request_follow(struct request_connection *c, struct request_work *w,
-					   enum request_flow flow)
+static __always_inline void request_follow(REQUEST_PARAMS, enum request_flow flow)
 {
 	int i;
 
 	w->held = 0;
 	for (i = 0; i < REQUEST_TURNS; i++)
-		if (request_turn(c, w, flow))
+		if (request_turn(REQUEST_C, REQUEST_W, flow))
 			break;
 	if (i == REQUEST_TURNS)
 		request_stop(c, REQUEST_LOST_LONG);
 	if (w->batch_n && w->batch == REQUEST_BEGAN)
-		request_push_run(c, w->batch_operation, w->batch_n, w->batch_stamp);
+		request_push_run(REQUEST_BOTH, w->batch_operation, w->batch_n, w->batch_stamp);
 	else if (w->batch_n)
-		request_pop_run(c, w, w->batch_n, w->batch_operation);
+		request_pop_run(REQUEST_BOTH, w->batch_n, w->batch_operation);
 	if (!window_end(w, c->held[flow]))
 		request_stop(c, REQUEST_LOST_SYNC);
 	c->parser[flow] = w->parser;
