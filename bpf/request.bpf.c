@@ -549,19 +549,3 @@ int BPF_PROG(request_closed, struct sock *sk, int old_state, int new_state)
 	c->done = c->begun;
 	return 0;
 }
-
-/* Counts the connections there are: the keeper runs it over the storage of all sockets. */
-SEC("iter/bpf_sk_storage_map")
-int request_connections_seen(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct request_connection *c = ctx->value;
-	__u32 service;
-
-	if (!c)
-		return 0;
-	request_control.seen++;
-	service = c->service;
-	if (service < REQUEST_SERVICES && c->following == FOLLOW_REQUESTS)
-		request_control.seen_of[service]++;
-	return 0;
-}
