@@ -1,0 +1,319 @@
+/* request_amqp_talk.h - what clients and RabbitMQ said to each other, for request_amqp_test.c:
+ * recorded between pika 1.2 and RabbitMQ 3.10. Names of queues and of consumers, and contents, were
+ * made alike.
+ *
+ * A frame is "TYPE.CHANNEL.PAYLOAD ", the payload in hexadecimal digits; ">" and "<" tell who
+ * sends what follows, the client or the server.
+ */
+#ifndef TRIMTAB_TESTS_REQUEST_AMQP_TALK_H
+#define TRIMTAB_TESTS_REQUEST_AMQP_TALK_H
+
+#define ASK(frames) ">" frames
+#define TELL(frames) "<" frames
+
+#define METHOD(channel, payload) "1." #channel "." payload " "
+#define CONTENT(channel) "2." #channel ".003c000000000000000000010000 3." #channel ".78 "
+#define BYE "1.0.000a003200c80f4e6f726d616c2073687574646f776e00000000 "
+#define BYE_OK "1.0.000a0033 "
+#define OPEN(channel) METHOD(channel, "0014000a00")
+#define OPENED(channel) METHOD(channel, "0014000b00000000")
+#define CLOSE(channel) METHOD(channel, "0014002800c80f4e6f726d616c2073687574646f776e00000000")
+#define CLOSED(channel) METHOD(channel, "00140029")
+#define SELECT(channel) METHOD(channel, "0055000a00")
+#define SELECTED(channel) METHOD(channel, "0055000b")
+#define DECLARE(channel, arguments) METHOD(channel, "0032000a0000" #arguments)
+#define DECLARED(channel) METHOD(channel, "0032000b01710000000000000000")
+#define PURGE(channel) METHOD(channel, "0032001e0000017100")
+#define PURGED(channel) METHOD(channel, "0032001f00000003")
+#define QOS_OK(channel) METHOD(channel, "003c000b")
+#define PUBLISH_TO(channel, where) METHOD(channel, "003c0028" #where) CONTENT(channel)
+#define PUBLISH(channel) PUBLISH_TO(channel, 0000017100)
+#define ACK(channel, tag, bits) METHOD(channel, "003c0050000000000000" #tag #bits)
+#define ACK_4(channel, a, b, c, d)                                                                 \
+	ACK(channel, a, 00) ACK(channel, b, 00) ACK(channel, c, 00) ACK(channel, d, 00)
+#define NACK(channel, tag, bits) METHOD(channel, "003c0078000000000000" #tag #bits)
+#define REJECT(channel, tag, bits) METHOD(channel, "003c005a000000000000" #tag #bits)
+#define RETURN(channel)                                                                            \
+	METHOD(channel, "003c00320138084e4f5f524f55544500076e6f7768657265") CONTENT(channel)
+#define GET(channel, arguments) METHOD(channel, "003c0046" #arguments)
+#define GOT(channel, tag)                                                                          \
+	METHOD(channel, "003c0047000000000000" #tag "0000017100000000") CONTENT(channel)
+#define GET_EMPTY(channel) METHOD(channel, "003c004800")
+
+#define CTAG "2663746167312e3765623661393534393536643463666239666264303435646335656338383837"
+#define CONSUME(channel, bits) METHOD(channel, "003c001400000171" CTAG #bits "00000000")
+#define CONSUMED(channel) METHOD(channel, "003c0015" CTAG)
+#define CANCEL(channel) METHOD(channel, "003c001e" CTAG "00")
+#define CANCELLED(channel) METHOD(channel, "003c001f" CTAG)
+#define DELIVER(channel, tag)                                                                      \
+	METHOD(channel, "003c003c" CTAG "000000000000" #tag "00000171") CONTENT(channel)
+
+#define BEGIN ASK(OPEN(1)), TELL(OPENED(1))
+#define CONFIRMS ASK(SELECT(1)), TELL(SELECTED(1))
+#define END ASK(CLOSE(1)), TELL(CLOSED(1)), ASK(BYE), TELL(BYE_OK)
+
+#define X_20 "7878787878787878787878787878787878787878"
+#define LONG_NAME /* of 233 bytes */                                                               \
+	"e9612d636f6e73756d65722d776974682d612d766572792d6c6f6e672d6e616d652d" X_20 X_20 X_20 X_20 \
+	    X_20 X_20 X_20 X_20 X_20 X_20
+#define DELIVER_LONG(channel, tag)                                                                 \
+	METHOD(channel, "003c003c" LONG_NAME "000000000000" #tag "00000171") CONTENT(channel)
+
+static const char *const talk_whole[] = {
+    ASK("AMQP "),
+    TELL(
+	"1.0."
+	"000a000a0009000001c80c6361706162696c697469657346000000c7127075626c69736865725f636f6e666972"
+	"6d7374011a65786368616e67655f65786368616e67655f62696e64696e677374010a62617369632e6e61636b74"
+	"0116636f6e73756d65725f63616e63656c5f6e6f74696679740112636f6e6e656374696f6e2e626c6f636b6564"
+	"740113636f6e73756d65725f7072696f72697469657374011c61757468656e7469636174696f6e5f6661696c75"
+	"72655f636c6f73657401107065725f636f6e73756d65725f716f7374010f6469726563745f7265706c795f746f"
+	"74010c636c75737465725f6e616d65530000000663617040766d09636f707972696768745300000037436f7079"
+	"72696768742028632920323030372d3230323220564d776172652c20496e632e206f722069747320616666696c"
+	"69617465732e0b696e666f726d6174696f6e53000000394c6963656e73656420756e64657220746865204d504c"
+	"20322e302e20576562736974653a2068747470733a2f2f7261626269746d712e636f6d08706c6174666f726d53"
+	"0000001145726c616e672f4f54502032352e322e330770726f6475637453000000085261626269744d51077665"
+	"7273696f6e5300000006332e31302e380000000e504c41494e20414d51504c41494e00000005656e5f5553 "),
+    ASK("1.0."
+	"000a000b000000fe0770726f64756374530000001a50696b6120507974686f6e20436c69656e74204c69627261"
+	"727908706c6174666f726d530000000d507974686f6e20332e31312e320c6361706162696c6974696573460000"
+	"006f1c61757468656e7469636174696f6e5f6661696c7572655f636c6f736574010a62617369632e6e61636b74"
+	"0112636f6e6e656374696f6e2e626c6f636b6564740116636f6e73756d65725f63616e63656c5f6e6f74696679"
+	"7401127075626c69736865725f636f6e6669726d7374010b696e666f726d6174696f6e53000000185365652068"
+	"7474703a2f2f70696b612e727466642e6f72670776657273696f6e5300000005312e322e3005504c41494e0000"
+	"000c00677565737400677565737405656e5f5553 "),
+    TELL("1.0.000a001e07ff00020000003c "),
+    ASK("1.0.000a001f07ff000200000258 "
+	"1.0.000a0028012f0001 "),
+    TELL("1.0.000a002900 "),
+    BEGIN,
+    ASK(DECLARE(1, 01710000000000)),
+    TELL(DECLARED(1)),
+    CONFIRMS,
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0001, 00)),
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0002, 00)),
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0003, 00)),
+    ASK(PURGE(1)),
+    TELL(PURGED(1)),
+    END,
+};
+
+static const char *const talk_plain[] = {
+    BEGIN,
+    ASK(PUBLISH(1) PUBLISH(1) PUBLISH(1) PURGE(1)),
+    TELL(PURGED(1)),
+    END,
+};
+
+static const char *const talk_returned[] = {
+    BEGIN,
+    CONFIRMS,
+    ASK(PUBLISH_TO(1, 0000076e6f776865726501)),
+    TELL(RETURN(1) ACK(1, 0001, 00)),
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0002, 00)),
+    ASK(PURGE(1)),
+    TELL(PURGED(1)),
+    END,
+};
+
+static const char *const talk_returned_plain[] = {
+    BEGIN,
+    ASK(PUBLISH_TO(1, 0000076e6f776865726501) PURGE(1)),
+    TELL(RETURN(1) PURGED(1)),
+    END,
+};
+
+static const char *const talk_nacked[] = {
+    BEGIN,
+    ASK("1.1.0032002800000466756c6c00 "),
+    TELL("1.1.0032002900000000 "),
+    ASK(METHOD(1, "0032000a00000466756c6c00000000300c782d6d61782d6c656e6774684900000001"
+		  "0a782d6f766572666c6f77530000000e72656a6563742d7075626c697368")),
+    TELL(DECLARED(1)),
+    CONFIRMS,
+    ASK(PUBLISH_TO(1, 00000466756c6c00)),
+    TELL(ACK(1, 0001, 00)),
+    ASK(PUBLISH_TO(1, 00000466756c6c00)),
+    TELL(NACK(1, 0002, 03)),
+    ASK(PUBLISH_TO(1, 00000466756c6c00)),
+    TELL(NACK(1, 0003, 03)),
+    ASK(PUBLISH_TO(1, 00000466756c6c00)),
+    TELL(NACK(1, 0004, 03)),
+    END,
+};
+
+static const char *const talk_missing_exchange[] = {
+    BEGIN,
+    CONFIRMS,
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0001, 00)),
+    ASK(PUBLISH_TO(1, 00076e6f7468657265017100)),
+    TELL("1.1."
+	 "0014002801942e4e4f545f464f554e44202d206e6f2065786368616e676520276e6f74686572652720696e207"
+	 "6686f737420272f27003c0028 "),
+    ASK(CLOSED(1) OPEN(1)),
+    TELL(OPENED(1)),
+    CONFIRMS,
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0001, 00)),
+    ASK(PURGE(1)),
+    TELL(PURGED(1)),
+    END,
+};
+
+static const char *const talk_missing_plain[] = {
+    BEGIN,
+    ASK(PUBLISH_TO(1, 00076e6f7468657265017100) PURGE(1)),
+    TELL("1.1."
+	 "0014002801942e4e4f545f464f554e44202d206e6f2065786368616e676520276e6f74686572652720696e207"
+	 "6686f737420272f27003c0028 "),
+    ASK(CLOSED(1) BYE),
+    TELL(BYE_OK),
+};
+
+static const char *const talk_missing_queue[] = {
+    BEGIN,
+    ASK(DECLARE(1, 076e6f74686572650100000000)),
+    TELL("1.1."
+	 "0014002801942b4e4f545f464f554e44202d206e6f20717565756520276e6f74686572652720696e2076686f7"
+	 "37420272f270032000a "),
+    ASK(CLOSED(1) BYE),
+    TELL(BYE_OK),
+};
+
+static const char *const talk_consume[] = {
+    BEGIN,
+    ASK("1.1.003c000a00000000000c00 "),
+    TELL(QOS_OK(1)),
+    ASK(CONSUME(1, 00)),
+    TELL(CONSUMED(1) DELIVER(1, 0001) DELIVER(1, 0002) DELIVER(1, 0003) DELIVER(1, 0004)
+	     DELIVER(1, 0005) DELIVER(1, 0006) DELIVER(1, 0007) DELIVER(1, 0008) DELIVER(1, 0009)
+		 DELIVER(1, 000a) DELIVER(1, 000b) DELIVER(1, 000c)),
+    ASK(ACK(1, 0002, 00) ACK(1, 0001, 00) ACK(1, 0005, 01) ACK(1, 0007, 00) REJECT(1, 0008, 00)
+	    NACK(1, 0009, 00) ACK(1, 0000, 01) CANCEL(1)),
+    TELL(CANCELLED(1)),
+    END,
+};
+
+static const char *const talk_consume_named[] = {
+    BEGIN,
+    ASK("1.1.003c000a00000000000100 "),
+    TELL(QOS_OK(1)),
+    ASK("1.1.003c001400000171" LONG_NAME "0000000000 "),
+    TELL("1.1.003c0015" LONG_NAME " " DELIVER_LONG(1, 0001)),
+    ASK(ACK(1, 0001, 00)),
+    TELL(DELIVER_LONG(1, 0002)),
+    ASK(ACK(1, 0002, 00)),
+    TELL(DELIVER_LONG(1, 0003)),
+    ASK(ACK(1, 0003, 00) "1.1.003c001e" LONG_NAME "00 "),
+    TELL("1.1.003c001f" LONG_NAME " "),
+    END,
+};
+
+static const char *const talk_no_ack[] = {
+    BEGIN,
+    ASK(CONSUME(1, 02)),
+    TELL(CONSUMED(1) DELIVER(1, 0001) DELIVER(1, 0002) DELIVER(1, 0003) DELIVER(1, 0004)),
+    ASK(CANCEL(1)),
+    TELL(CANCELLED(1)),
+    END,
+};
+
+static const char *const talk_get[] = {
+    BEGIN,
+    ASK(GET(1, 0000017100)),
+    TELL(GOT(1, 0001)),
+    ASK(ACK(1, 0001, 00) GET(1, 0000017101)),
+    TELL(GOT(1, 0002)),
+    ASK(GET(1, 0000017100)),
+    TELL(GET_EMPTY(1)),
+    END,
+};
+
+static const char *const talk_channels[] = {
+    BEGIN,
+    ASK(OPEN(2)),
+    TELL(OPENED(2)),
+    ASK(OPEN(3)),
+    TELL(OPENED(3)),
+    CONFIRMS,
+    ASK(SELECT(2)),
+    TELL(SELECTED(2)),
+    ASK(DECLARE(1, 0271630000000000)),
+    TELL(DECLARED(1)),
+    ASK(PURGE(1)),
+    TELL(PURGED(1)),
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0001, 00)),
+    ASK(PUBLISH(2)),
+    TELL(ACK(2, 0001, 00)),
+    ASK(PUBLISH(3) PUBLISH(1)),
+    TELL(ACK(1, 0002, 00)),
+    ASK(PUBLISH(2)),
+    TELL(ACK(2, 0002, 00)),
+    ASK(PUBLISH(3) PUBLISH(1)),
+    TELL(ACK(1, 0003, 00)),
+    ASK(PUBLISH(2)),
+    TELL(ACK(2, 0003, 00)),
+    ASK(PUBLISH(3) PUBLISH(1)),
+    TELL(ACK(1, 0004, 00)),
+    ASK(PUBLISH(2)),
+    TELL(ACK(2, 0004, 00)),
+    ASK(PUBLISH(3) CONSUME(3, 00)),
+    TELL(CONSUMED(3) DELIVER(3, 0001) DELIVER(3, 0002) DELIVER(3, 0003) DELIVER(3, 0004)
+	     DELIVER(3, 0005) DELIVER(3, 0006) DELIVER(3, 0007) DELIVER(3, 0008) DELIVER(3, 0009)
+		 DELIVER(3, 000a) DELIVER(3, 000b) DELIVER(3, 000c)),
+    ASK(ACK_4(3, 0001, 0002, 0003, 0004) ACK_4(3, 0005, 0006, 0007, 0008)
+	    ACK_4(3, 0009, 000a, 000b, 000c) CANCEL(3)),
+    TELL(CANCELLED(3)),
+    ASK(CLOSE(1)),
+    TELL(CLOSED(1)),
+    ASK(CLOSE(2)),
+    TELL(CLOSED(2)),
+    ASK(CLOSE(3)),
+    TELL(CLOSED(3)),
+    ASK(BYE),
+    TELL(BYE_OK),
+};
+
+static const char *const talk_recover[] = {
+    BEGIN,
+    ASK(CONSUME(1, 00)),
+    TELL(CONSUMED(1) DELIVER(1, 0001) DELIVER(1, 0002)),
+    ASK("1.1.003c006e01 "),
+    TELL("1.1.003c006f " DELIVER(1, 0003) DELIVER(1, 0004)),
+    ASK(ACK(1, 0000, 01) CANCEL(1)),
+    TELL(CANCELLED(1)),
+    END,
+};
+
+/* one message to a durable queue, four to another */
+#define DURABLE_AND_4 PUBLISH_TO(1, 00000364757200) PUBLISH(1) PUBLISH(1) PUBLISH(1) PUBLISH(1)
+#define TWENTY DURABLE_AND_4 DURABLE_AND_4 DURABLE_AND_4 DURABLE_AND_4
+
+static const char *const talk_mixed[] = {
+    BEGIN,
+    CONFIRMS,
+    ASK(TWENTY TWENTY TWENTY),
+    TELL(ACK_4(1, 0002, 0003, 0004, 0005) ACK_4(1, 0007, 0008, 0009, 000a) ACK_4(
+	1, 000c, 000d, 000e, 000f) ACK_4(1, 0011, 0012, 0013, 0014) ACK_4(1, 0016, 0017, 0018, 0019)
+	     ACK_4(1, 001b, 001c, 001d, 001e) ACK_4(1, 0020, 0021, 0022, 0023)
+		 ACK_4(1, 0025, 0026, 0027, 0028) ACK_4(1, 002a, 002b, 002c, 002d)
+		     ACK_4(1, 002f, 0030, 0031, 0032) ACK_4(1, 0034, 0035, 0036, 0037)
+			 ACK_4(1, 0039, 003a, 003b, 003c) ACK(1, 0038, 01)),
+    END,
+};
+
+static const char *const talk_closed_by_server[] = {
+    BEGIN,
+    CONFIRMS,
+    ASK(PUBLISH(1)),
+    TELL(ACK(1, 0001,
+	     00) "1.0.000a0032014018434f4e4e454354494f4e5f464f52434544202d206f76657200000000 "),
+};
+
+#endif
