@@ -7,14 +7,8 @@
 #define TRIMTAB_REQUEST_FOLLOW_BPF_H
 
 #include "request_count.bpf.h"
-#ifdef WITH_AMQP
 #include "request_amqp.h"
 #include "request_amqp_flight.h"
-#else
-#define amqp_request_step(w) REQUEST_BROKEN
-#define amqp_response_step(w) REQUEST_BROKEN
-#define amqp_recognise(w) 0
-#endif
 #ifdef WITH_HTTP
 #include "request_http.h"
 #else
@@ -179,7 +173,6 @@ static __always_inline void request_answered(REQUEST_PARAMS)
 	request_pop(REQUEST_C, REQUEST_W, w->count, request_result(w));
 }
 
-#ifdef WITH_AMQP
 /* AMQP: answers by channel and tag, which are counted here. */
 __noinline int request_acked(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
@@ -217,10 +210,6 @@ static __always_inline void request_began_keyed(REQUEST_PARAMS)
 			      0);
 }
 
-#else
-#define request_acked(...)
-#define request_began_keyed(...)
-#endif
 /* Takes an event that the parser saw. */
 __noinline int request_take(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 event)
 {
