@@ -261,10 +261,10 @@ function played(services, more = {}) {
 	return { window_seconds: 12.3, total: list.length, services: list, unseen_bytes: {}, ...more };
 }
 
-/* A page whose services are what answer() gives; the rest is the program's. */
+/* A page whose services are these, as they are when it asks; the rest is the program's. */
 async function openPlayed(answer, options = {}) {
 	const other = await open({ viewport: { width: 1440, height: 900 }, ...options });
-	await other.route("**/api/services*", (route) => route.fulfill(answer()));
+	await other.route("**/api/services*", (route) => route.fulfill({ json: answer }));
 	await other.goto(url);
 	return other;
 }
@@ -279,7 +279,7 @@ test("services are listed by direction, and open to their operations", async () 
 	const answer = played([REDIS, { name: "other", rate: 0.5, p50: null, p95: null, p99: null },
 		{ name: "shop:5432", protocol: "postgresql", direction: "outbound", rate: 20 }],
 	{ total: 7, unseen_bytes: { tls: 3 << 20, http2: 0 } });
-	const other = await openPlayed(() => ({ json: answer }));
+	const other = await openPlayed(answer);
 	const rows = (card) => `#services .${card} tbody tr:not([hidden])`;
 	const redis = /^redis:6379\s+redis\s+48\.2\sk\s+1\.0\s%\s+7\.20\sµs\s+412\sµs\s+1\.30\sms\s+50\.0\sµs/m;
 	await until(other, rows("inbound"), redis);
@@ -308,28 +308,41 @@ test("services are listed by direction, and open to their operations", async () 
 	await other.context().close();
 });
 
+/* The program's own status, but for how its request probe and module are. */
+async function playStatus(where, probe, module) {
+	await where.route("**/api/status", async (route) => {
+		const response = await route.fetch();
+		const json = await response.json();
+		for (const [kind, part] of Object.entries({ probes: probe, modules: module })) {
+			const others = json[kind].filter((p) => !p.name.startsWith("request"));
+			json[kind] = [...others, { name: "request", reason: "", ...part }];
+		}
+		await route.fulfill({ response, json });
+	});
+}
+
 test("a panel without services says why", async () => {
 	let answer = { json: played([]) };
-	const other = await openPlayed(() => answer);
+	const runs = [{ state: "attached" }, { state: "running" }];
+	const other = await open({ viewport: { width: 1440, height: 900 } });
+	await other.route("**/api/services*", (route) => route.fulfill(answer));
+	await playStatus(other, ...runs);
+	await other.goto(url);
 	await until(other, "#services .note", /HTTP\/1, Redis, PostgreSQL and AMQP .* no such request in the last 12\ss\.$/m);
 	assert.ok(await other.locator("#services .outbound").isHidden());
 	assert.ok(await other.locator("#services table").first().isHidden());
 	const before = complaints.length;
-	answer = { status: 503, json: { error: { code: "unavailable", message: "request.enabled is false" } } };
-	await until(other, "#services .note", /Not available: request\.enabled is false\./);
+	answer = { status: 503, json: { error: { code: "unavailable", message: "the reason" } } };
+	await until(other, "#services .note", /Not available: the reason\./);
 	await until(other, "#state", /^(ok|degraded)/); // the rest goes on
 	complaints.splice(before); // the browser says that it was answered 503, and so it was
 	answer = { json: played([REDIS]) };
 	await until(other, "#services .inbound tbody", /^redis:6379/);
 	assert.equal(await other.locator("#services .note").first().innerText(), "");
-	await other.route("**/api/status", async (route) => {
-		const response = await route.fetch();
-		const json = await response.json();
-		json.probes = json.probes.filter((p) => !p.name.startsWith("request"))
-			.concat({ name: "request", state: "failed", reason: "no BTF" });
-		await route.fulfill({ response, json });
-	});
 	answer = { json: played([]) };
+	await playStatus(other, runs[0], { state: "off", reason: "as asked" });
+	await until(other, "#services .note", /The request module is off: as asked\./);
+	await playStatus(other, { state: "failed", reason: "no BTF" }, runs[1]);
 	await until(other, "#services .note", /The request probe is failed: no BTF\./);
 	await other.context().close();
 });
@@ -337,7 +350,7 @@ test("a panel without services says why", async () => {
 test("services fit a phone", async () => {
 	const name = "namespace-of-a-team/pod-with-a-long-name-7d9f8b6c5d-x2x1/main:8080";
 	const answer = played([REDIS, { name }, { name, direction: "outbound" }]);
-	const phone = await openPlayed(() => ({ json: answer }), { viewport: { width: 375, height: 700 } });
+	const phone = await openPlayed(answer, { viewport: { width: 375, height: 700 } });
 	await until(phone, "#services .inbound tbody", /^redis:6379\s+48\.2\sk\s+1\.0\s%\s+412\sµs\s+1\.30\sms/m);
 	assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 375);
 	const cut = await phone.locator("#services .inbound tbody td:visible").evaluateAll(
