@@ -4,6 +4,7 @@
 #include "serve/serve.h"
 
 const struct module *const agent_modules[] = {
-    &syscall_module, &sched_module,	   &disk_module, &tcp_module,	&host_module,
-    &cgroup_module,  &cgroup_slots_module, &self_module, &serve_module, NULL,
+    &syscall_module, &sched_module, &disk_module,   &tcp_module,
+    &request_module, &host_module,  &cgroup_module, &cgroup_slots_module,
+    &self_module,    &serve_module, NULL,
 };

@@ -94,7 +94,7 @@ struct shared_cgroup {
 #define SHARED_OPERATIONS 512 /* REQUEST_OPERATIONS of maps.h */
 #define SHARED_SERVICE_NAME 112
 
-/* written by the agent (sense/request_names.c), here so that a restarted one goes on with it: the
+/* written by the agent (sense/request_slots.c), here so that a restarted one goes on with it: the
  * name of the service in a slot of the BPF programs. */
 struct shared_service {
 	uint64_t key[2]; /* the struct request_key that it was given for; both 0: it has none */
