@@ -348,20 +348,23 @@ static int recognise(const void *bytes, size_t n)
 	return amqp_recognise(&w);
 }
 
+/* The beginning of a call of the client, of every length. */
+static void must_recognise(const uint8_t *bytes, size_t n)
+{
+	size_t needs = *bytes == 'A' ? 8 : AMQP_METHOD;
+
+	for (size_t i = 1; i <= n && i <= REQUEST_WINDOW; i++)
+		assert_int_equal(recognise(bytes, i), i < needs ? -1 : 1);
+}
+
 static void test_recognised(void **state)
 {
 	for (size_t i = 0; i < N_TALKS; i++) {
 		struct turns *t = read_talk(&talks[i]);
 
-		for (size_t k = 0; k < t->n; k++) {
-			const uint8_t *bytes = t->bytes + t->turn[k].at;
-
-			for (size_t n = 1; n < t->turn[k].n && t->turn[k].client; n++)
-				assert_int_equal(recognise(bytes, n), n >= AMQP_METHOD	? 1
-								      : n < 8		? -1
-								      : bytes[0] == 'A' ? 1
-											: -1);
-		}
+		for (size_t k = 0; k < t->n; k++)
+			if (t->turn[k].client)
+				must_recognise(t->bytes + t->turn[k].at, t->turn[k].n);
 	}
 	assert_int_equal(recognise("\x08\0\0\0\0\0\0\xce", 7), -1);
 	assert_int_equal(recognise("\x08\0\0\0\0\0\0\xce", 8), 1);
