@@ -395,7 +395,7 @@ static __always_inline void note_peer(struct request_slow *s, struct sock_common
 {
 	s->family = common->skc_family;
 	if (s->family == AF_INET)
-		BPF_CORE_READ_INTO(s->peer, common, skc_daddr);
+		BPF_CORE_READ_INTO((__be32 *)s->peer, common, skc_daddr);
 	if (s->family == AF_INET6)
 		BPF_CORE_READ_INTO(&s->peer, common, skc_v6_daddr);
 	if (s->family != AF_UNIX)

@@ -7,8 +7,10 @@
 #include "serve/page.h"
 #include "serve/routes.h"
 #include "serve/scrape.h"
+#include "serve/services.h"
 #include "serve/status.h"
 
+static const char *const directions[] = {"inbound", "outbound", NULL};
 static const char *const api_formats[] = {"json", "csv", "prometheus", NULL};
 
 const struct route routes[] = {
@@ -69,6 +71,43 @@ const struct route routes[] = {
 		.min = 0,
 		.max = API_OFFSET_MAX,
 		.fallback = "0"}}},
+    {.path = "/api/services",
+     .method = "GET",
+     .access = ROUTE_READ,
+     .handle = services_get,
+     .status = 200,
+     .summary = "What answers requests on this node (inbound) and what calls others from here "
+		"(outbound), the busiest first: rate, errors, quantiles, operations.",
+     .schema = "Services",
+     .param =
+	 {{.name = "direction", .about = "Only these.", .type = "string", .values = directions},
+	  {.name = "limit",
+	   .about = "At most so many services.",
+	   .type = "integer",
+	   .min = 1,
+	   .max = SERVICES_LIMIT_MAX,
+	   .fallback = "128"},
+	  {.name = "offset",
+	   .about = "Skip so many of them.",
+	   .type = "integer",
+	   .min = 0,
+	   .max = SERVICES_LIMIT_MAX,
+	   .fallback = "0"}}},
+    {.path = "/api/services/slow",
+     .method = "GET",
+     .access = ROUTE_READ,
+     .handle = services_slow_get,
+     .status = 200,
+     .summary = "The last requests that were slower than request.slow_ms, the newest first, and "
+		"where their time went.",
+     .schema = "Slow",
+     .param = {{.name = "service", .about = "Only those of this one.", .type = "string"},
+	       {.name = "limit",
+		.about = "At most so many requests.",
+		.type = "integer",
+		.min = 1,
+		.max = SERVICES_SLOW_MAX,
+		.fallback = "50"}}},
     {.path = "/api/status",
      .method = "GET",
      .access = ROUTE_READ,

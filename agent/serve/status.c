@@ -14,6 +14,7 @@
 #include "serve/http.h"
 #include "serve/own.h"
 #include "serve/pairs.h"
+#include "serve/services.h"
 #include "serve/status.h"
 
 #define LOSSES_MAX 500
@@ -224,6 +225,14 @@ static void add_syscall(cJSON *to, const struct agent *a, uint64_t now_ns)
 	add_sampling_words(item, w.mode, ratio);
 }
 
+static void add_requests(cJSON *to, const struct agent *a)
+{
+	cJSON *requests = cJSON_AddObjectToObject(to, "requests");
+
+	cJSON_AddStringToObject(requests, "way", a->shared->request_way);
+	services_add_unseen(requests, a);
+}
+
 static void add_governor(cJSON *to, const struct agent *a)
 {
 	cJSON *item = cJSON_AddObjectToObject(to, "governor");
@@ -341,6 +350,7 @@ int status_get(struct http_request *q)
 	add_programs(json, a->shared);
 	add_maps(json, a->shared);
 	add_syscall(json, a, now_ns);
+	add_requests(json, a);
 	add_governor(json, a);
 	add_losses(json, a, now_ns);
 	add_store(json, a);
