@@ -153,15 +153,34 @@ static int parse(int argc, char **argv, struct options *o)
 
 /* --- asking */
 
+/* Where trimtab sees no requests, the answer sends to /api/status for the reason. */
+static void find_reason(struct top *t)
+{
+	char err[CLIENT_ERROR_MAX];
+	cJSON *status = NULL;
+
+	if (client_get(&t->client, "/api/status", &status, err, sizeof(err)))
+		return;
+	top_view_status(&t->view, status);
+	cJSON_Delete(status);
+	if (t->view.trouble[0])
+		snprintf(t->err, sizeof(t->err), "%s: no requests: %s", t->client.url,
+			 t->view.trouble);
+}
+
 static int get_services(struct top *t, cJSON **ret)
 {
 	char path[128];
+	int code;
 
 	snprintf(path, sizeof(path), "/api/services?limit=%d", TOP_ROWS_MAX);
 	if (t->options.direction)
 		snprintf(path + strlen(path), sizeof(path) - strlen(path), "&direction=%s",
 			 directions[t->options.direction]);
-	return client_get(&t->client, path, ret, t->err, sizeof(t->err));
+	code = client_get(&t->client, path, ret, t->err, sizeof(t->err));
+	if (code == -EIO)
+		find_reason(t);
+	return code;
 }
 
 /* 0 and a new view, or -errno, t->err and the old one. */

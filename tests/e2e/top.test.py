@@ -309,6 +309,16 @@ def an_empty_table_says_why(agent):
     assert run("--url", agent.url).stdout.splitlines()[-1] == "no requests: the request probe is off: as asked"
 
 
+def where_no_requests_are_seen_the_reason_is_said(agent):
+    agent.answers["/api/services"] = (503, json.dumps({"error": {"message": "not seen here"}}).encode())
+    r = run("--url", agent.url)
+    assert r.returncode == 1 and r.stderr == f"trimtab: {agent.url}: not seen here\n", r
+    agent.answers["/api/status"] = {"probes": [{"name": "request", "state": "failed", "reason": "no BTF"}]}
+    r = run("--url", agent.url)
+    assert r.returncode == 1 and r.stderr == \
+        f"trimtab: {agent.url}: no requests: the request probe is failed: no BTF\n", r
+
+
 def names_cannot_steer_the_terminal(agent):
     agent.answers["/api/services"] = answer_of([service("a\033[2J\u202e\r\nb\u009b:1")])
     out = run("--url", agent.url).stdout
@@ -564,12 +574,12 @@ def the_real_program_is_understood(_):
 
 TESTS = [without_a_terminal_one_table, times_in_the_words_of_the_locale, options_reach_the_api,
          json_is_the_answer, losses_and_unseen_bytes_are_said, an_empty_table_says_why,
-         names_cannot_steer_the_terminal, errors_say_what_to_do, answers_that_are_none_are_refused,
-         one_that_speaks_no_http_is_refused, the_token_is_sent_if_there_is_one,
-         the_configured_certificate_is_trusted, proxies_are_not_used, a_full_disk_is_an_error, live_until_q,
-         keys_sort_and_filter, signals_restore_the_terminal, stopped_and_continued, fits_another_size,
-         an_agent_that_goes_and_comes_back, keys_work_while_an_agent_hangs, a_dumb_terminal_gets_one_table,
-         the_real_program_is_understood]
+         where_no_requests_are_seen_the_reason_is_said, names_cannot_steer_the_terminal,
+         errors_say_what_to_do, answers_that_are_none_are_refused, one_that_speaks_no_http_is_refused,
+         the_token_is_sent_if_there_is_one, the_configured_certificate_is_trusted, proxies_are_not_used,
+         a_full_disk_is_an_error, live_until_q, keys_sort_and_filter, signals_restore_the_terminal,
+         stopped_and_continued, fits_another_size, an_agent_that_goes_and_comes_back,
+         keys_work_while_an_agent_hangs, a_dumb_terminal_gets_one_table, the_real_program_is_understood]
 
 
 def main():
