@@ -146,7 +146,7 @@ export class ServicesPanel {
 	/* answer: of getServices() */
 	show(answer, status) {
 		if (answer.error) {
-			this.inbound.say(`Not available: ${answer.error}.`);
+			this.inbound.say(trouble(status) || `Not available: ${answer.error}.`);
 			return;
 		}
 		this.inbound.show(answer, status);

@@ -27,7 +27,7 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "trimtab-page-"));
 const undo = []; // run in reverse
-let program, url, browser, page, loop, port, cgroup;
+let program, url, browser, page, loop, port, cgroup, requests_port;
 const complaints = []; // of the browser: console errors, page errors, CSP violations
 
 async function start() {
@@ -92,6 +92,22 @@ async function tcpLoad() {
 	return String(server.address().port);
 }
 
+/* Requests that a server of our own answers, as Redis would, and some that it refuses. */
+async function requestLoad() {
+	const server = net.createServer((socket) => socket.on("error", () => {}).on("data", (bytes) => {
+		socket.write(String(bytes).includes("PING") ? "+PONG\r\n" : "-ERR no\r\n");
+	}));
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	undo.push(() => server.close());
+	const client = net.connect(server.address().port, "127.0.0.1").on("error", () => {});
+	undo.push(() => client.destroy());
+	let n = 0;
+	const timer = setInterval(() => client.write(++n % 4 ? "*1\r\n$4\r\nPING\r\n" : "*1\r\n$4\r\nNOPE\r\n"), 20);
+	undo.push(() => clearInterval(timer));
+	return String(server.address().port);
+}
+
 /* A cgroup of our own that works now and then, wherever this node accounts for CPU time. */
 function cgroupLoad() {
 	const mounts = fs.readFileSync("/proc/self/mountinfo", "utf8").split("\n")
@@ -139,6 +155,7 @@ before(async () => {
 	loop = diskLoad();
 	port = await tcpLoad();
 	cgroup = cgroupLoad();
+	requests_port = await requestLoad();
 	browser = await chromium.launch({
 		executablePath: CHROMIUM,
 		args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
@@ -245,6 +262,17 @@ test("every call is observed for a time, with the token, and that can be ended",
 	await until(other, "#exact", /Observe every call/);
 	await until(other, "#sampling", /in random windows/);
 	await other.context().close();
+});
+
+test("what this test serves and calls are rows of the services", async () => {
+	const figures = "redis\\s+[\\d.]+\\s+2\\d(\\.\\d)?\\s%(\\s+[\\d.]+\\s[µm]s)"; // a quarter is refused
+	await until(page, "#services .inbound tbody", new RegExp(`:${requests_port}\\s+${figures}{4}`));
+	await until(page, "#services .outbound tbody", new RegExp(`:${requests_port}\\s+${figures}{3}`));
+	const opener = page.locator("#services .inbound .opener", { hasText: `:${requests_port}` });
+	await opener.click();
+	await until(page, "#services .inbound tr.under", /^PING\s+[\d.]+\s+[\d.]+\s[µm]s/m);
+	await until(page, "#services .inbound tr.under", /^NOPE\s+[\d.]+\s+100\s%/m);
+	await opener.click();
 });
 
 /* An answer of api/services as docs/api.md has it. */
