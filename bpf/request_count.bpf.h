@@ -342,6 +342,15 @@ static __always_inline __u32 request_operation_of(REQUEST_PARAMS)
 	return c->operation;
 }
 
+/* The slot of what has no name: "other" of its service. */
+__noinline __u32 request_other_operation(REQUEST_C_PARAM, REQUEST_W_PARAM)
+{
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
+	set_name(w, NAME8('o', 't', 'h', 'e', 'r', 0, 0, 0), 0);
+	return request_operation_of(REQUEST_BOTH);
+}
+
 /* --- requests in flight */
 
 static __always_inline __u64 stamp_make(__u64 start_ns, __u64 queue_us, __u8 sync)
@@ -437,6 +446,7 @@ static __always_inline void request_push_run(REQUEST_PARAMS, __u32 entry, __u32 
 
 /* --- what is counted */
 
+#define REQUEST_SAMPLE_MS 20	/* between the samples of a service */
 #define REQUEST_LONG_NS 1000000 /* shorter ones are no samples, and not what waits by design */
 
 static __always_inline void hist_add_many(struct hist *h, __u64 ns, __u64 n)
@@ -464,7 +474,7 @@ __noinline int request_long(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, _
 {
 	struct request_operation *o;
 	struct request_service *s;
-	__u32 service;
+	__u32 service, now_ms;
 
 	REQUEST_FIND_C(0)
 	REQUEST_FIND_W(0)
@@ -473,12 +483,16 @@ __noinline int request_long(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, _
 		return 1;
 	service = c->service;
 	s = bpf_map_lookup_elem(&request_services, &service);
-	if (s && s->slow_ns && duration >= s->slow_ns && duration > w->slow_ns) {
-		w->slow_ns = duration;
-		w->slow_queue_ns = stamp_queue_ns(stamp);
-		w->slow_operation = operation;
-		w->slow_outcome = w->outcome;
-	}
+	if (!s || !s->slow_ns || duration < s->slow_ns || duration <= w->slow_ns)
+		return 0;
+	now_ms = w->now_ns / 1000000;
+	if (!w->slow_ns && now_ms - s->sampled_ms < REQUEST_SAMPLE_MS)
+		return 0;
+	s->sampled_ms = now_ms;
+	w->slow_ns = duration;
+	w->slow_queue_ns = stamp_queue_ns(stamp);
+	w->slow_operation = operation;
+	w->slow_outcome = w->outcome;
 	return 0;
 }
 
@@ -515,8 +529,6 @@ __noinline int request_count(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, 
 
 	REQUEST_FIND_C(0)
 	REQUEST_FIND_W(0)
-	if (operation == OPERATION_UNNAMED)
-		operation = request_other(c->protocol, c->direction);
 	at = operation * request_shards + request_shard();
 	counts = bpf_map_lookup_elem(&request_operation_counts, &at);
 	if (!counts)
@@ -568,6 +580,8 @@ __noinline int request_pop(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 n, __u32 resu
 		operation = entry & ENTRY_OPERATION;
 		if (c->named != OPERATION_UNNAMED)
 			operation = c->named;
+		if (operation == OPERATION_UNNAMED)
+			operation = request_other_operation(REQUEST_C, REQUEST_W);
 		c->synced = stamp >> STAMP_SYNC_SHIFT;
 		c->done += k;
 		n -= k;
@@ -580,7 +594,10 @@ __noinline int request_pop(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 n, __u32 resu
 	if (k) {
 		c->untracked_done += k;
 		c->done += k;
-		request_count(REQUEST_C, REQUEST_W, c->named, k, 0);
+		operation = c->named;
+		if (operation == OPERATION_UNNAMED)
+			operation = request_other_operation(REQUEST_C, REQUEST_W);
+		request_count(REQUEST_C, REQUEST_W, operation, k, 0);
 	}
 	c->named = OPERATION_UNNAMED;
 	return 0;
@@ -593,7 +610,8 @@ static __always_inline void request_pop_run(REQUEST_PARAMS, __u32 n, __u32 resul
 	__u64 stamp;
 
 	if (unlikely(c->entry_head == c->entry_tail || (entry >> ENTRY_MORE_SHIFT) + 1 != n ||
-		     c->named != OPERATION_UNNAMED)) {
+		     c->named != OPERATION_UNNAMED ||
+		     (entry & ENTRY_OPERATION) == OPERATION_UNNAMED)) {
 		request_pop(REQUEST_C, REQUEST_W, n, result);
 		return;
 	}

@@ -204,7 +204,8 @@ __noinline int request_acked(REQUEST_C_PARAM, REQUEST_W_PARAM)
 
 static __always_inline void request_began_keyed(REQUEST_PARAMS)
 {
-	amqp_begin((struct request_amqp *)c->keyed, w, w->now_ns);
+	if (!amqp_begin((struct request_amqp *)c->keyed, w, w->now_ns))
+		request_lose(REQUEST_LOST_DEPTH, 1);
 	if (w->flags & REQUEST_BEGAN_SILENT)
 		request_count(REQUEST_C, REQUEST_W, request_operation_of(REQUEST_BOTH), w->count,
 			      0);

@@ -5,8 +5,8 @@
  * Requests: Query and FunctionCall each end a batch; so does Sync, which ends what came by Parse,
  * Bind, Execute, ... before it. Each Execute is a request. A batch without one that prepares or
  * describes something is one request too, so that its time and its errors are seen. work->channel
- * is the number of the batch, modulo 256. What a Query or an Execute is, the answer tells: its name
- * is empty until then.
+ * is the number of the batch, modulo 256. What a Query or an Execute is, the answer tells: until
+ * then a Query has the first word of its text for a name, an Execute none.
  *
  * Answers: those of Execute come one by one, the rest at ReadyForQuery, as errors do. Each
  * ReadyForQuery then gives one REQUEST_SYNCED: what is left of its batch was skipped by the server.
@@ -33,6 +33,8 @@
 
 #define PG_HOPS 16 /* messages passed over in one step */
 #define PG_NAME 24 /* bytes of an operation's name; "REFRESH MATERIALIZED" has 20 */
+#define PG_WORD 17 /* a first word is shorter */
+#define PG_UPPER (0xdf * EACH_BYTE) /* makes letters upper case */
 #define PG_TLS (0x16 | 3 << 8)
 
 /* Goes n bytes on; those beyond the window are skipped. */
@@ -86,6 +88,28 @@ static __always_inline int postgresql_hop(struct request_work *w, const __u16 *k
 	return action;
 }
 
+/* The number of letters and underscores from i on, at most PG_NAME. */
+static __always_inline __u32 postgresql_word(const struct request_work *w, __u32 i)
+{
+	__u64 word, stops;
+	__u32 n = 0;
+
+	for (; n < PG_NAME; n += 8) {
+		word = word_at(w, i + n);
+		stops = (~word | word >> 1) & 0x40 * EACH_BYTE; /* not 0x40 .. 0x7f */
+		if (stops) {
+			stops = ((stops & -stops) >> 6) - 1; /* the bytes before the first */
+			return n + ((stops & EACH_BYTE) * EACH_BYTE >> 56);
+		}
+	}
+	return n;
+}
+
+static __always_inline __u64 postgresql_first_bytes(__u64 word, __u32 n)
+{
+	return n >= 8 ? word : word & ((1ULL << 8 * n) - 1);
+}
+
 /* --- requests */
 
 static __always_inline void postgresql_batch_ends(struct request_work *w)
@@ -102,6 +126,26 @@ static __always_inline int postgresql_began(struct request_work *w, __u64 name, 
 	postgresql_pass_message(w);
 	if (flags & REQUEST_BEGAN_SYNC)
 		postgresql_batch_ends(w);
+	return REQUEST_BEGAN;
+}
+
+/* The statement's first word, for when its answer does not tell more: an error. What begins with a
+ * comment has none. */
+static __always_inline int postgresql_query(struct request_work *w)
+{
+	__u32 text = w->at + PG_HEADER, n = postgresql_body(word_at(w, w->at)), letters;
+	__u64 first, second = 0;
+
+	if (unread(w) < PG_HEADER + (n < PG_WORD ? n : PG_WORD))
+		return REQUEST_HOLD;
+	letters = postgresql_word(w, text);
+	first = postgresql_first_bytes(word_at(w, text), letters);
+	if (letters > 8)
+		second = postgresql_first_bytes(word_at(w, text + 8), letters - 8);
+	if (letters >= PG_WORD || letters >= n)
+		first = second = 0;
+	postgresql_began(w, 0, REQUEST_BEGAN_SYNC);
+	set_name(w, first & PG_UPPER, second & PG_UPPER);
 	return REQUEST_BEGAN;
 }
 
@@ -162,7 +206,7 @@ static __always_inline int postgresql_request_step(struct request_work *w)
 	int action = postgresql_hop(w, postgresql_requests);
 
 	if (action == PG_QUERY)
-		return postgresql_began(w, 0, REQUEST_BEGAN_SYNC);
+		return postgresql_query(w);
 	if (action == PG_EXECUTE)
 		return postgresql_execute(w);
 	if (action == PG_SYNC)
@@ -195,28 +239,6 @@ static __always_inline int postgresql_completed(struct request_work *w)
 		return REQUEST_MORE;
 	w->parser.flags |= PG_COMPLETED;
 	return REQUEST_NAMED;
-}
-
-/* The number of letters and underscores from i on, at most PG_NAME. */
-static __always_inline __u32 postgresql_word(const struct request_work *w, __u32 i)
-{
-	__u64 word, stops;
-	__u32 n = 0;
-
-	for (; n < PG_NAME; n += 8) {
-		word = word_at(w, i + n);
-		stops = (~word | word >> 1) & 0x40 * EACH_BYTE; /* not 0x40 .. 0x7f */
-		if (stops) {
-			stops = ((stops & -stops) >> 6) - 1; /* the bytes before the first */
-			return n + ((stops & EACH_BYTE) * EACH_BYTE >> 56);
-		}
-	}
-	return n;
-}
-
-static __always_inline __u64 postgresql_first_bytes(__u64 word, __u32 n)
-{
-	return n >= 8 ? word : word & ((1ULL << 8 * n) - 1);
 }
 
 /* The name is the first word at i, or the first two: "SELECT" of "SELECT 5", "CREATE TABLE". */

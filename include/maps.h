@@ -177,7 +177,7 @@ struct request_key {
 struct request_service {
 	struct request_key key;
 	__u32 operations; /* slots it took, at most REQUEST_OPERATIONS_EACH */
-	__u32 pad;
+	__u32 sampled_ms; /* when its last slow request was */
 	char comm[16]; /* of the task that was met first: a name if the cgroup gives none */
 	__u64 slow_ns; /* written by the agent: slower requests are sampled; 0: none */
 };
@@ -222,6 +222,8 @@ struct request_control {
 	__u32 seen;			    /* connections met by the count that runs */
 	__u32 seen_of[REQUEST_SERVICES];    /* ... that carry requests of a service */
 };
+
+#define REQUEST_PACKET_WORKS 4 /* packets only: places to work in, of a CPU */
 
 /* A request that was slower than its service's slow_ns, sent to user space. */
 struct request_slow {

@@ -196,18 +196,18 @@ static void is_told(const struct calls *c, const char *line)
 static void a_session_of_psql(void **state)
 {
 	IS_TOLD(talk_psql, ". "
-			   "+1! SELECT? =ok . "
-			   "+2! CREATE TABLE? =ok . "
-			   "+3! COPY? =ok . "
-			   "+4! COPY? =ok . "
-			   "+5! =error . "
-			   "+6! BEGIN? =ok . "
-			   "+7! SELECT? =ok . "
-			   "+8! SELECT? =error . "
+			   "+1SELECT! SELECT? =ok . "
+			   "+2CREATE! CREATE TABLE? =ok . "
+			   "+3COPY! COPY? =ok . "
+			   "+4COPY! COPY? =ok . "
+			   "+5SELECT! =error . "
+			   "+6BEGIN! BEGIN? =ok . "
+			   "+7SELECT! SELECT? =ok . "
+			   "+8SELECT! SELECT? =error . "
 			   "+9! EMPTY? =ok . "
-			   "+10! NOTIFY? =ok . "
-			   "+11! DO? =ok . "
-			   "+12! REFRESH MATERIALIZED? =ok . "
+			   "+10NOTIFY! NOTIFY? =ok . "
+			   "+11DO! DO? =ok . "
+			   "+12REFRESH! REFRESH MATERIALIZED? =ok . "
 			   "+13PREPARE! =ok . "
 			   "+14DESCRIBE! =ok . ");
 }
@@ -221,21 +221,21 @@ static void batches(void **state)
 			      ". " /* a lone Sync */
 			      "+5PREPARE! =error . "
 			      "+6 +6 +6 SELECT=ok =error* .-1 "
-			      "+7! BEGIN? =ok . "
+			      "+7BEGIN! BEGIN? =ok . "
 			      "+8 SELECT=ok . " /* a portal in three parts */
 			      "+9 SELECT=ok . "
 			      "+10 SELECT? =ok . "
-			      "+11! COMMIT? =ok . "
+			      "+11COMMIT! COMMIT? =ok . "
 			      "+12 EMPTY=ok . "
 			      "+13 SELECT=ok . " /* Flush before Execute */
 			      "+14DESCRIBE! =error . "
 			      "+15FASTPATH! =error . "
-			      "+16! CREATE TABLE? =ok . "
+			      "+16CREATE! CREATE TABLE? =ok . "
 			      "+17 +18 INSERT=ok =error*~ . SELECT=ok . " /* the COMMIT failed */
 			      "+19 COPY=ok . " /* the server ignores its first Sync */
 			      "+21 COPY=ok . "
 			      "+22 =error . "
-			      "+23! +24! +25! +26! "
+			      "+23SELECT! +24SELECT! +25SELECT! +26SELECT! "
 			      "SELECT? =ok . SELECT? =ok . =error . SELECT? =ok . ");
 	IS_TOLD(talk_pgbench_prepared, ". +1PREPARE! =ok . +2 SELECT=ok . ");
 	IS_TOLD(talk_more, ". +1FASTPATH! =ok . +2DESCRIBE! +3 =error . SELECT=ok . ");
@@ -243,10 +243,10 @@ static void batches(void **state)
 
 static void ends_of_connections(void **state)
 {
-	IS_TOLD(talk_terminated, ". +1! =error ");
-	IS_TOLD(talk_idle, ". +1! SET? =ok . ");
+	IS_TOLD(talk_terminated, ". +1SELECT! =error ");
+	IS_TOLD(talk_idle, ". +1SET! SET? =ok . ");
 	IS_TOLD(talk_refused, "");
-	IS_TOLD(talk_replication, ". +1! SHOW? =ok . +2! stream ");
+	IS_TOLD(talk_replication, ". +1SHOW! SHOW? =ok . +2! stream ");
 }
 
 #define SSL_REQUEST ASK(0, "\0\0\0\x08\x04\xd2\x16\x2f")
@@ -272,7 +272,7 @@ static void encryption(void **state)
 	IS_TOLD(tls, "stream ");
 	IS_TOLD(tls_after_gss, "stream ");
 	IS_TOLD(gss, "stream ");
-	IS_TOLD(neither, ". +1! SELECT? =ok . ");
+	IS_TOLD(neither, ". +1X! SELECT? =ok . ");
 	IS_TOLD(refused_at_once, "");
 	IS_TOLD(server_only, "stream ");
 }
@@ -298,9 +298,9 @@ static void mid_life(void **state)
 					      TELL('C', "COPY 1\0"), AND('Z', "I")};
 	static const struct message second[] = {TELL('Z', "I"), AND(0, "N")};
 
-	IS_TOLD(notice, "+0! DO? =ok . ");
-	IS_TOLD(setting, "+0! SET? =ok . ");
-	IS_TOLD(copy, "+0! COPY? =ok . ");
+	IS_TOLD(notice, "+0X! DO? =ok . ");
+	IS_TOLD(setting, "+0X! SET? =ok . ");
+	IS_TOLD(copy, "+0X! COPY? =ok . ");
 	IS_TOLD(second, ". ");
 }
 
@@ -337,7 +337,7 @@ static void names_of_statements(void **state)
 		};
 		char line[80];
 
-		snprintf(line, sizeof(line), "+0! %s? =ok . ", cases[i].name);
+		snprintf(line, sizeof(line), "+0X! %s? =ok . ", cases[i].name);
 		IS_TOLD(talk, line);
 	}
 }
@@ -378,7 +378,7 @@ static void numbers_of_batches(void **state)
 		for (int k = 0; k < 3; k++)
 			add_message(c, &parts[k]);
 	play(s, c, WHOLE, WHOLE, WINDOW);
-	assert_non_null(strstr(s->line, "+254! +255PREPARE! +0! +1PREPARE! "));
+	assert_non_null(strstr(s->line, "+254X! +255PREPARE! +0X! +1PREPARE! "));
 	assert_int_equal(s->n, 300);
 	free(s);
 	free(c);
@@ -440,7 +440,7 @@ static void nonsense(void **state)
 	    {TELL('Z', "I"), AND(0, "D\0\0\0\1xx")}};
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
-		IS_TOLD(requests[i], "+0! broken ");
+		IS_TOLD(requests[i], "+0X! broken ");
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
 		IS_TOLD(answers[i], ". broken ");
 }
