@@ -359,7 +359,6 @@ static __always_inline __u32 amqp_take_oldest(struct request_amqp *a, __u32 lane
 	}
 	if (found >= AMQP_RUNS)
 		return AMQP_LANES;
-	a->low[found]++;
 	a->gone[found]++;
 	amqp_tell(ret, 0, a->start_ns[found], 1);
 	return a->length[found] >> AMQP_LANE_SHIFT;

@@ -259,6 +259,11 @@ static void test_channel_closed(void **state)
 	assert_int_equal(end(AMQP_FAILS, 0, 1, 0, false, true), 1);
 	assert_string_equal(work.name.text, "channel");
 	assert_int_equal(got.untimed, 1);
+	consume(3, false); /* deliveries are not what failed */
+	deliver(3, 1, 9);
+	assert_int_equal(end(AMQP_FAILS, 0, 3, 0, false, true), 1);
+	assert_string_equal(work.name.text, "channel");
+	assert_int_equal(got.dropped, 1);
 }
 
 static void test_connection_closed(void **state)
@@ -324,6 +329,7 @@ static void test_early(void **state)
 	select_confirms(1);
 	assert_int_equal(confirm(1, 1, false), 0);
 	assert_int_equal(publish(1, 1), REQUEST_BEGAN_SILENT);
+	assert_int_equal(work.outcome, REQUEST_OK);
 	assert_int_equal(publish(1, 2), REQUEST_BEGAN_KEYED);
 	assert_int_equal(confirm(1, 4, true), 1);
 	assert_int_equal(publish(1, 3), REQUEST_BEGAN_SILENT);
@@ -339,6 +345,32 @@ static void test_early(void **state)
 	assert_int_equal(deliver(2, 2, 1), REQUEST_BEGAN_SILENT);
 	assert_int_equal(acknowledge(2, 1, false), 1);
 	assert_int_equal(amqp_in_flight(&flight), 0);
+}
+
+/* Tags far ahead of what was seen are no such case, nor are those of another consumer's time. */
+static void test_not_early(void **state)
+{
+	select_confirms(1);
+	assert_int_equal(confirm(1, 5, false), 0);
+	assert_int_equal(publish(1, 1), REQUEST_BEGAN_KEYED);
+	consume(2, false);
+	assert_int_equal(acknowledge(2, 50, true), 0);
+	assert_int_equal(deliver(2, 51, 1), REQUEST_BEGAN_KEYED);
+	assert_int_equal(confirm(1, 2, true), 1);
+	control(AMQP_FREES, 0, 1);
+	select_confirms(1);
+	assert_int_equal(publish(1, 1), REQUEST_BEGAN_KEYED);
+}
+
+/* Both directions may begin something at the same time: from both ends of the runs. */
+static void test_two_ends(void **state)
+{
+	select_confirms(1);
+	consume(1, false);
+	publish(1, 1);
+	deliver(1, 1, 2);
+	assert_int_equal(flight.start_ns[0], 1);
+	assert_int_equal(flight.start_ns[AMQP_RUNS - 1], 2);
 }
 
 /* --- connections that are older than the probe */
@@ -534,6 +566,7 @@ int main(void)
 	    TEST(test_channel_closed), TEST(test_connection_closed),
 	    TEST(test_deliveries),     TEST(test_no_ack),
 	    TEST(test_gets),	       TEST(test_early),
+	    TEST(test_not_early),      TEST(test_two_ends),
 	    TEST(test_old_publisher),  TEST(test_old_publisher_of_many),
 	    TEST(test_set_anew),       TEST(test_old_consumer),
 	    TEST(test_model),

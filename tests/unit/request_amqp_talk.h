@@ -308,6 +308,20 @@ static const char *const talk_mixed[] = {
     END,
 };
 
+/* the next two were not recorded */
+static const char *const talk_requeued[] = {
+    BEGIN,
+    ASK(CONSUME(1, 00)),
+    TELL(CONSUMED(1) DELIVER(1, 0001) DELIVER(1, 0002) DELIVER(1, 0003)),
+    ASK(REJECT(1, 0003, 01) ACK(1, 0002, 01)),
+    END,
+};
+
+static const char *const talk_left[] = {
+    BEGIN,    CONFIRMS,	    ASK(PUBLISH(1) PUBLISH(1) CLOSE(1)), TELL(ACK(1, 0001, 00) CLOSED(1)),
+    ASK(BYE), TELL(BYE_OK),
+};
+
 static const char *const talk_closed_by_server[] = {
     BEGIN,
     CONFIRMS,

@@ -239,6 +239,8 @@ static const struct talk {
 		   "publish=1 +publish publish=1 +publish! +deliver*12 deliver=1*12"),
     TALK(recover, "+deliver*2 deliver=0d2 +deliver*2 deliver=2"),
     TALK(mixed, "+publish*60 publish=1*48 publish=12"),
+    TALK(requeued, "+deliver*3 deliver=1e1 deliver=2"),
+    TALK(left, "+publish*2 publish=1 channel=0d1"),
     TALK(closed_by_server, "+publish publish=1 channel=1e1u1"),
 };
 
@@ -312,6 +314,7 @@ static const struct wrong {
     CLIENT("\x03\0\x01\0\x10\0\0", ""), /* a body of which more is to come */
     CLIENT("\x01\0\x01\0\0\0\x04\0\x3c\0\x28\0", "+publish! broken"),		    /* no end */
     CLIENT("\x01\0\x01\0\0\0\x0c\0\x3c\0\x50\0\0\0\0\0\0\0\x01\xce\xce", "broken"), /* no bits */
+    CLIENT("\x01\0\x01\0\0\0\x05\0\x3c\0\x14\0\xce", "broken"), /* half a number */
     SERVER("\x01\0\x01\0\0\0\x0a\0\x3c\0\x3c\x06"
 	   "abcdef\xce",
 	   "broken"), /* no tag */
