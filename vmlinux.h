@@ -67,6 +67,7 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
 	int pid;
+	char comm[16];
 	void *stack;
 	struct css_set *cgroups;
 	struct files_struct *files;
@@ -136,8 +137,13 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup; /* of cgroup2; since 5.16, packed with other things before */
 };
 
+typedef struct {
+	int owned; /* a task works on the socket */
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	atomic_t sk_drops;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;

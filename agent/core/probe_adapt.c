@@ -31,6 +31,11 @@ static int hook_args(struct btf *btf, const char *hook)
 	return btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;	  /* the first is the hook's own */
 }
 
+bool probe_has_hook(struct btf *btf, const char *hook)
+{
+	return hook_args(btf, hook) >= 0;
+}
+
 void probe_name_drop_reasons(struct shared *s, struct btf *btf)
 {
 	const size_t prefix = strlen("SKB_DROP_REASON_");

@@ -9,6 +9,8 @@
 
 /* Leaves out what this kernel has no hook for, and chooses between variants of one hook. */
 void probe_adapt_programs(struct bpf_object *o, struct btf *btf);
+/* Whether it has a raw tracepoint of this name. */
+bool probe_has_hook(struct btf *btf, const char *hook);
 /* Whether the kernel's hashes allocate from a pool of their own (6.1). Before that, an entry
  * allocated in a tracing program may take the page allocator's locks where they are held:
  * preallocate. */

@@ -30,6 +30,11 @@ void probe_reason_begin(void)
 	memset(&said, 0, sizeof(said));
 }
 
+void probe_reason_say(const char *what)
+{
+	snprintf(said.first, sizeof(said.first), "%s", what);
+}
+
 /* Keeps the line that the verifier gave up with: the last one before "processed N insns". */
 static void keep_verifier_line(const char *text)
 {
@@ -101,6 +106,8 @@ static void explain_eperm(char *ret, size_t size)
 	if (!may_trace())
 		snprintf(ret, size, "%s: run as root, or with CAP_BPF and CAP_PERFMON",
 			 geteuid() ? "not root" : "CAP_BPF or CAP_PERFMON is missing");
+	else if (strstr(said.first, "cgroup") && !has_capability(CAP_NET_ADMIN))
+		snprintf(ret, size, "CAP_NET_ADMIN is missing, to see requests in packets");
 	else if (limit.rlim_cur != RLIM_INFINITY)
 		snprintf(
 		    ret, size,

@@ -14,6 +14,7 @@
 __attribute__((format(printf, 2, 0))) int probe_reason_print(enum libbpf_print_level level,
 							     const char *format, va_list args);
 void probe_reason_begin(void);			    /* forgets what the last object said */
+void probe_reason_say(const char *what);	    /* instead of libbpf's first words */
 void probe_reason(int err, char *ret, size_t size); /* err: -errno */
 
 #endif

@@ -17,7 +17,6 @@
 #include "probe_reason.h"
 /* the skeletons need maps.h */
 #include "disk.skel.h"
-#include "request.skel.h"
 #include "sched.skel.h"
 #include "syscall.skel.h"
 #include "tcp.skel.h"
@@ -71,7 +70,9 @@ static int attach(struct probes *p, struct program *prog, bool on)
 		bpf_link__destroy(prog->link);
 		prog->link = NULL;
 	} else if (!prog->link) {
-		prog->link = bpf_program__attach(prog->bpf);
+		prog->link = bpf_program__type(prog->bpf) == BPF_PROG_TYPE_CGROUP_SKB
+				 ? probes_attach_to_root(prog->bpf)
+				 : bpf_program__attach(prog->bpf);
 		if (!prog->link)
 			return -errno;
 	}
@@ -103,29 +104,42 @@ static void say(struct probes *p, int index, enum probe_phase phase, const char 
 	s->phase = phase;
 }
 
-/* What the request programs are told before they are loaded. */
-static void set_request(struct probes *p)
-{
-	p->maps.request_shards = probes_request_shards(p->cpus);
-	p->request->rodata->request_shards = p->maps.request_shards;
-	p->request->rodata->request_exclusive = p->cpus <= p->maps.request_shards;
-	p->request->rodata->request_limit = p->config->request.connections;
-	p->request->rodata->request_outbound = p->config->request.outbound;
-	snprintf(p->shared->request_way, sizeof(p->shared->request_way), "socket");
-}
-
-static int load_one(struct probes *p, int index, struct btf *btf)
+static int load_object(struct probes *p, int index, struct btf *btf)
 {
 	struct probe *probe = &p->probe[index];
 	int err;
 
 	probe->object = *probe->skeleton->obj;
-	if (index == REQUEST)
-		set_request(p);
 	probe_adapt_programs(probe->object, btf);
 	err = probes_adapt_maps(p, probe->object, btf);
+	return err ? err : bpf_object__load_skeleton(probe->skeleton);
+}
+
+/* In the calls on sockets, if the kernel has the hooks for it and takes the programs; else in the
+ * packets. */
+static int load_request(struct probes *p, struct btf *btf)
+{
+	int way = p->config->request.way;
+	bool packet = way == REQUEST_WAY_PACKET ||
+		      (way == REQUEST_WAY_AUTO && !probe_has_hook(btf, "sock_recv_length"));
+	int err = probes_open_request(p, packet);
+
 	if (!err)
-		err = bpf_object__load_skeleton(probe->skeleton);
+		err = load_object(p, REQUEST, btf);
+	if (!err || packet || way != REQUEST_WAY_AUTO)
+		return err;
+	log_warn("keeper", "requests are looked for in packets: those in calls cannot be seen: %s",
+		 strerror(-err));
+	probes_free_request(p);
+	err = probes_open_request(p, true);
+	return err ? err : load_object(p, REQUEST, btf);
+}
+
+static int load_one(struct probes *p, int index, struct btf *btf)
+{
+	struct probe *probe = &p->probe[index];
+	int err = index == REQUEST ? load_request(p, btf) : load_object(p, index, btf);
+
 	if (err)
 		return err;
 	list_programs(p, index);
@@ -151,14 +165,12 @@ static int open_skeletons(struct probes *p)
 	p->syscall = syscall_bpf__open();
 	p->disk = disk_bpf__open();
 	p->tcp = tcp_bpf__open();
-	p->request = request_bpf__open();
-	if (!p->sched || !p->syscall || !p->disk || !p->tcp || !p->request)
+	if (!p->sched || !p->syscall || !p->disk || !p->tcp)
 		return -errno;
 	p->probe[SCHED].skeleton = p->sched->skeleton;
 	p->probe[SYSCALL].skeleton = p->syscall->skeleton;
 	p->probe[DISK].skeleton = p->disk->skeleton;
 	p->probe[TCP].skeleton = p->tcp->skeleton;
-	p->probe[REQUEST].skeleton = p->request->skeleton;
 	return 0;
 }
 
@@ -260,7 +272,7 @@ void probes_free(struct probes *p)
 	syscall_bpf__destroy(p->syscall);
 	disk_bpf__destroy(p->disk);
 	tcp_bpf__destroy(p->tcp);
-	request_bpf__destroy(p->request);
+	probes_free_request(p);
 	free(p);
 }
 
@@ -356,7 +368,7 @@ int probes_count_requests(struct probes *p)
 			return -errno;
 		p->shared->prog[prog->shared].attached = true;
 	}
-	control = &p->request->bss->request_control;
+	control = probes_request_control(p);
 	control->seen = 0;
 	memset(control->seen_of, 0, sizeof(control->seen_of));
 	err = run_iterator(prog);

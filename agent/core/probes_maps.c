@@ -26,6 +26,7 @@ static uint32_t entries_of(const struct probes *p, const char *name)
 	    {"sched_cpus", p->cpus},
 	    {"cgroup_cpus", p->cpus},
 	    {"request_cpus", p->cpus},
+	    {"request_packet_works", p->cpus * REQUEST_PACKET_WORKS},
 	    {"tcp_connections", p->config->tcp.connections},
 	    {"request_service_counts", REQUEST_SERVICES * p->maps.request_shards},
 	    {"request_operation_counts", REQUEST_OPERATIONS * p->maps.request_shards},

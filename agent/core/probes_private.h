@@ -1,4 +1,5 @@
-/* probes_private.h - what probes.c (programs) and probes_maps.c (maps) share. */
+/* probes_private.h - what probes.c (programs), probes_request.c (those for requests) and
+ * probes_maps.c (maps) share. */
 #ifndef TRIMTAB_PROBES_PRIVATE_H
 #define TRIMTAB_PROBES_PRIVATE_H
 
@@ -35,13 +36,21 @@ struct probes {
 	struct sched_bpf *sched;
 	struct disk_bpf *disk;
 	struct tcp_bpf *tcp;
-	struct request_bpf *request;
+	struct request_bpf *request_socket; /* one of these two */
+	struct request_packet_bpf *request_packet;
 	const struct config *config; /* while loading */
 	uint32_t cpus;
 };
 
 /* In how many copies what is counted of requests is kept: a power of 2. */
 uint32_t probes_request_shards(uint32_t cpus);
+/* Opens the programs for one of the ways of seeing requests. */
+int probes_open_request(struct probes *p, bool packet);
+void probes_free_request(struct probes *p);
+/* What they share with the keeper; NULL if they are not loaded. */
+struct request_control *probes_request_control(struct probes *p);
+/* Attaches a program of type CGROUP_SKB to the root of cgroup2. NULL and errno if it cannot be. */
+struct bpf_link *probes_attach_to_root(const struct bpf_program *program);
 /* Sizes an object's maps, and shares those that an earlier object has under the same name. */
 int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf);
 /* Puts the maps of a loaded probe into shared memory's list, with the memory they take. */
