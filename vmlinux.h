@@ -22,11 +22,14 @@ enum { false, true };
 /* --- arch/x86: the registers of user space, saved at the entry to the kernel */
 
 struct pt_regs {
+	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
+	unsigned long di;
 	unsigned long ax;
 	unsigned long orig_ax; /* the syscall's number; -1 in an interrupt or exception */
 	unsigned long cs;
+	unsigned long sp;
 };
 
 /* --- sched */
@@ -67,6 +70,7 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
 	int pid;
+	int tgid;
 	char comm[16];
 	void *stack;
 	struct css_set *cgroups;

@@ -196,7 +196,8 @@ const volatile __u32 request_shards = 1; /* a power of 2, set before loading */
 const volatile __u32 request_limit = 65536;
 const volatile bool request_outbound = true;
 
-struct request_control request_control;
+/* in a section of its own, as all objects that count requests share it */
+struct request_control request_control SEC(".data.request");
 
 const volatile bool request_exclusive; /* no two CPUs have the same shard */
 

@@ -39,6 +39,12 @@ static uint32_t entries_of(const struct probes *p, const char *name)
 	return 0;
 }
 
+/* What an object has for itself: its constants and variables, but for those in a named section. */
+static bool is_own(const struct bpf_map *map)
+{
+	return bpf_map__is_internal(map) && strcmp(bpf_map__name(map), ".data.request") != 0;
+}
+
 int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 {
 	struct bpf_map *map, *other;
@@ -52,7 +58,7 @@ int probes_adapt_maps(struct probes *p, struct bpf_object *o, struct btf *btf)
 		if (bpf_map__type(map) == BPF_MAP_TYPE_HASH && probe_hashes_allocate_safely(btf))
 			bpf_map__set_map_flags(map, BPF_F_NO_PREALLOC);
 		for (int i = 0; i < PROBES; i++) {
-			if (!p->probe[i].loaded || bpf_map__is_internal(map))
+			if (!p->probe[i].loaded || is_own(map))
 				continue;
 			other = bpf_object__find_map_by_name(p->probe[i].object, name);
 			if (!other)

@@ -77,8 +77,8 @@ struct request_control *probes_request_control(struct probes *p)
 {
 	if (!p->probe[REQUEST].loaded)
 		return NULL;
-	return p->request_packet ? &p->request_packet->bss->request_control
-				 : &p->request_socket->bss->request_control;
+	return p->request_packet ? &p->request_packet->data_request->request_control
+				 : &p->request_socket->data_request->request_control;
 }
 
 /* Opens a mounted cgroup2; -1 if it is none, or in a container only a part of it. */
