@@ -6,7 +6,8 @@
  * how much of the time of the loop the thread ran (cpu_ns) or waited for a CPU (run_delay_ns): what
  * is left of the sum is the time that it was blocked.
  *
- * In:      command line only (usage below); addresses are numeric IPv4 or IPv6
+ * In:      command line only (usage below); addresses are numeric IPv4 or IPv6, or a unix socket's
+ *          absolute path
  * Out:     one JSON line on standard output (get: the body instead), errors on standard error;
  *          0 done as told, 1 failed, 2 wrong usage
  * Bounds:  counts to 2^32, timed calls to 10^6, held connections to 16,384, sizes to 16 MiB
@@ -45,6 +46,10 @@ static const struct command {
     {"refused", 3, 3, run_refused, "ADDR PORT N"},
     {"listen", 3, 3, run_listen,
      "ADDR PORT N [--backlog B] [--no-accept] [--delay MS] [--seconds S]"},
+    {"serve", 4, 4, run_serve, "redis|http ADDR PORT N   answers, N connections"},
+    {"ask", 4, 4, run_ask,
+     "redis|http ADDR PORT N [--pipeline P] [--bytes B] [--connections C, N on each]\n"
+     "             [--fail K, every Kth] [--cut, the server ends it without an answer]"},
     {"get", 3, 3, run_get, "ADDR PORT PATH [--timeout MS]   an HTTP body, to standard output"},
     {"spin", 1, 1, run_spin, "SECONDS"},
     {"fork", 1, 1, run_fork, "N   one after the other"},
@@ -75,12 +80,16 @@ static bool option_take(struct load *l, int argc, char **argv, int *i)
 	    {"--rst", .flag = &l->rst},
 	    {"--no-accept", .flag = &l->no_accept},
 	    {"--migrate", .flag = &l->migrate},
+	    {"--cut", .flag = &l->cut},
 	    {"--hold", .value = &l->hold_ms, .max = 3600000},
 	    {"--bytes", .value = &l->bytes, .max = 1ULL << 40},
 	    {"--backlog", .value = &l->backlog, .max = 65535},
 	    {"--delay", .value = &l->delay_ms, .max = 3600000},
 	    {"--timeout", .value = &l->timeout_ms, .max = 3600000},
 	    {"--seconds", .value = &l->seconds, .max = 3600},
+	    {"--connections", .value = &l->connections, .max = COUNT_MAX},
+	    {"--pipeline", .value = &l->pipeline, .max = 1024},
+	    {"--fail", .value = &l->fail, .max = COUNT_MAX},
 	    {"--seed", .value = &l->seed, .max = UINT64_MAX},
 	};
 	uint64_t v;
@@ -104,7 +113,12 @@ static bool option_take(struct load *l, int argc, char **argv, int *i)
 
 int main(int argc, char **argv)
 {
-	struct load l = {.cpu = {-1, -1}, .backlog = 128, .timeout_ms = 5000, .seconds = 60};
+	struct load l = {.cpu = {-1, -1},
+			 .backlog = 128,
+			 .timeout_ms = 5000,
+			 .seconds = 60,
+			 .connections = 1,
+			 .pipeline = 1};
 	const struct command *c = NULL;
 	int kept = 0, r;
 

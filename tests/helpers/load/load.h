@@ -23,7 +23,8 @@ struct load {
 	int args;
 	int cpu[2]; /* -1: anywhere */
 	uint64_t hold_ms, bytes, backlog, delay_ms, timeout_ms, seconds, seed;
-	bool direct, dsync, read, fsync, rst, no_accept, migrate;
+	uint64_t connections, pipeline, fail;
+	bool direct, dsync, read, fsync, rst, no_accept, migrate, cut;
 };
 
 /* --- common.c */
@@ -71,10 +72,18 @@ int run_futex_wait(struct load *l);
 int run_write(struct load *l);
 int run_discard(struct load *l);
 
+/* Both return the exit status; an address that is a path is a unix socket's. The first says "ready
+ * PORT" on standard output. */
+int socket_listen(const char *on, const char *port, int backlog, int *ret_fd);
+int socket_connect(const char *to, const char *port, uint64_t timeout_ms, int *ret_fd);
+
 int run_connect(struct load *l);
 int run_refused(struct load *l);
 int run_get(struct load *l);
 int run_listen(struct load *l);
+
+int run_serve(struct load *l);
+int run_ask(struct load *l);
 
 int run_spin(struct load *l);
 int run_fork(struct load *l);

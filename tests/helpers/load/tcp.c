@@ -1,4 +1,4 @@
-/* tcp.c - connections, a listener, an HTTP request. */
+/* tcp.c - connections, also of unix sockets, a listener, an HTTP request. */
 #define _GNU_SOURCE
 #include "load.h"
 
@@ -14,19 +14,26 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+/* An absolute path is the address of a unix socket. */
 static int address(const char *text, const char *port, struct sockaddr_storage *ret,
 		   socklen_t *ret_size)
 {
 	struct sockaddr_in *v4 = (void *)ret;
 	struct sockaddr_in6 *v6 = (void *)ret;
+	struct sockaddr_un *path = (void *)ret;
 	uint64_t p;
 
 	if (!number(port, 65535, &p))
 		return bad("not a port", port);
 	memset(ret, 0, sizeof(*ret));
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+	if (text[0] == '/') {
+		path->sun_family = AF_UNIX;
+		snprintf(path->sun_path, sizeof(path->sun_path), "%s", text);
+		*ret_size = sizeof(*path);
+	} else if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)p);
 		*ret_size = sizeof(*v4);
@@ -35,7 +42,7 @@ static int address(const char *text, const char *port, struct sockaddr_storage *
 		v6->sin6_port = htons((uint16_t)p);
 		*ret_size = sizeof(*v6);
 	} else {
-		return bad("not a numeric address", text);
+		return bad("not a numeric address or a path", text);
 	}
 	return 0;
 }
@@ -93,6 +100,18 @@ static int tcp_connect(const struct sockaddr_storage *to, socklen_t size, uint64
 	else
 		*ret_fd = fd;
 	return r;
+}
+
+int socket_connect(const char *to, const char *port, uint64_t timeout_ms, int *ret_fd)
+{
+	struct sockaddr_storage at;
+	socklen_t size;
+	int r = address(to, port, &at, &size);
+
+	if (r)
+		return r;
+	r = tcp_connect(&at, size, timeout_ms, ret_fd);
+	return r ? fail(r, "connect") : 0;
 }
 
 static int connect_n(struct load *l, const char *name, bool want_refused)
@@ -195,17 +214,34 @@ struct listener {
 	uint64_t wanted, accepted, open, bytes, resets;
 };
 
-static int listener_open(struct load *l, struct listener *s)
+int socket_listen(const char *on, const char *port, int backlog, int *ret_fd)
 {
 	struct sockaddr_storage at;
 	socklen_t size;
-	sigset_t set;
-	int one = 1, r;
+	int one = 1, fd, r = address(on, port, &at, &size);
 
-	*s = (struct listener){.fd = -1};
-	r = address(l->arg[0], l->arg[1], &at, &size);
 	if (r)
 		return r;
+	fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail(errno, "listen");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&at, size) || listen(fd, backlog) ||
+	    getsockname(fd, (struct sockaddr *)&at, &size))
+		return fail(errno, "listen");
+	/* the port is at the same place in both families of IP */
+	printf("ready %d\n",
+	       at.ss_family == AF_UNIX ? 0 : ntohs(((struct sockaddr_in *)&at)->sin_port));
+	*ret_fd = fd;
+	return fflush(stdout) ? 1 : 0;
+}
+
+static int listener_open(struct load *l, struct listener *s)
+{
+	sigset_t set;
+	int r;
+
+	*s = (struct listener){.fd = -1};
 	if (!number(l->arg[2], COUNT_MAX, &s->wanted))
 		return bad("not a count", l->arg[2]);
 	descriptors_raise();
@@ -215,16 +251,12 @@ static int listener_open(struct load *l, struct listener *s)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	s->fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->signals < 0 || s->epoll < 0 || s->fd < 0)
+	if (s->signals < 0 || s->epoll < 0)
 		return fail(errno, "listen");
-	setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(s->fd, (struct sockaddr *)&at, size) || listen(s->fd, (int)l->backlog) ||
-	    getsockname(s->fd, (struct sockaddr *)&at, &size))
-		return fail(errno, "listen");
-	/* the port is at the same place in both families */
-	printf("ready %d\n", ntohs(((struct sockaddr_in *)&at)->sin_port));
-	return fflush(stdout) ? 1 : 0;
+	r = socket_listen(l->arg[0], l->arg[1], (int)l->backlog, &s->fd);
+	if (!r && fcntl(s->fd, F_SETFL, O_NONBLOCK))
+		r = fail(errno, "listen");
+	return r;
 }
 
 static bool watch(int epoll, int fd)
