@@ -185,26 +185,33 @@ __noinline int request_acked(REQUEST_C_PARAM, REQUEST_W_PARAM)
 	amqp_end((struct request_amqp *)c->keyed, w, &answers);
 	operation = request_operation_of(REQUEST_BOTH);
 	for (int i = 0; i <= AMQP_RUNS; i++) {
-		__u64 start = i < AMQP_RUNS ? answers.run[i].start_ns : 0;
+		__u64 stamp = i < AMQP_RUNS ? answers.run[i].start_ns : 0;
 		__u32 errors = answers.errors;
 
 		n = i < AMQP_RUNS ? answers.run[i].n : answers.untimed;
+		if (n && !stamp)
+			request_lose(REQUEST_LOST_DEPTH, n);
 		if (errors > n)
 			errors = n;
 		answers.errors -= errors;
 		w->outcome = REQUEST_ERROR;
 		if (errors)
-			request_count(REQUEST_C, REQUEST_W, operation, errors, start);
+			request_count(REQUEST_C, REQUEST_W, operation, errors, stamp);
 		w->outcome = REQUEST_OK;
 		if (n > errors)
-			request_count(REQUEST_C, REQUEST_W, operation, n - errors, start);
+			request_count(REQUEST_C, REQUEST_W, operation, n - errors, stamp);
 	}
 	return 0;
 }
 
+/* Deliveries begin where answers are seen, for which there is no stamp yet. */
 static __always_inline void request_began_keyed(REQUEST_PARAMS)
 {
-	if (!amqp_begin((struct request_amqp *)c->keyed, w, w->now_ns))
+	__u64 stamp = w->stamp;
+
+	if ((w->flags >> AMQP_KIND_SHIFT & AMQP_KIND) == AMQP_DELIVER)
+		stamp = stamp_make(w->now_ns, ARRIVAL_UNKNOWN, 0);
+	if (!amqp_begin((struct request_amqp *)c->keyed, w, stamp))
 		request_lose(REQUEST_LOST_DEPTH, 1);
 	if (w->flags & REQUEST_BEGAN_SILENT)
 		request_count(REQUEST_C, REQUEST_W, request_operation_of(REQUEST_BOTH), w->count,

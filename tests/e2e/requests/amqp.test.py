@@ -99,7 +99,7 @@ def published(queues, n, window, **more):
     both = Both(program, rabbit.port, "amqp")
     confirmed, refused = Publisher(queues, n, window, **more).run()
     check((confirmed, refused) == (n * len(queues), 0), f"{confirmed} confirmed, {refused} refused")
-    both.expect({"publish": confirmed})
+    both.expect({"publish": confirmed}, deep=True)
 
 
 def shared_queues(n):
@@ -176,12 +176,12 @@ def consumed(n, multiple=1, prefetch=100, auto_ack=False, reject=0):
 
 
 def test_consume():
-    consumed(2000).expect({"deliver": 2000})
+    consumed(2000).expect({"deliver": 2000}, deep=True)
 
 
 def test_consume_many_at_once():
     """One acknowledgement for fifty."""
-    consumed(2000, multiple=50).expect({"deliver": 2000})
+    consumed(2000, multiple=50).expect({"deliver": 2000}, deep=True)
 
 
 def test_consume_without_acknowledgement():
@@ -189,7 +189,7 @@ def test_consume_without_acknowledgement():
 
 
 def test_consumer_refuses():
-    consumed(300, reject=40).expect({"deliver": 260}, {"deliver": 40})
+    consumed(300, reject=40).expect({"deliver": 260}, {"deliver": 40}, deep=True)
 
 
 def test_get():
@@ -234,7 +234,7 @@ def test_refused_in_windows():
     channel.queue_delete("short")
     connection.close()
     check(confirmed + refused == 2000 and refused > 0, f"{confirmed} confirmed, {refused} refused")
-    both.expect({"publish": confirmed}, {"publish": refused})
+    both.expect({"publish": confirmed}, {"publish": refused}, deep=True)
 
 
 def test_returned():
