@@ -90,6 +90,7 @@ struct request_work {
 	__u64 slow_ns, slow_queue_ns; /* the slowest request of the call that is to be sampled */
 	__u32 slow_operation, slow_outcome;
 	__u64 arrival_sock, arrival_us; /* what was read last on this CPU: see request_arrived */
+	__u64 scratch[16];		/* AMQP: struct request_amqp_answers */
 	__u8 bytes[REQUEST_BYTES + 16]; /* 16: word_at() near the end */
 };
 

@@ -173,34 +173,49 @@ static __always_inline void request_answered(REQUEST_PARAMS)
 	request_pop(REQUEST_C, REQUEST_W, w->count, request_result(w));
 }
 
-/* AMQP: answers by channel and tag, which are counted here. */
-__noinline int request_acked(REQUEST_C_PARAM, REQUEST_W_PARAM)
+_Static_assert(sizeof(struct request_amqp_answers) <= sizeof(((struct request_work *)0)->scratch),
+	       "the work has room for them");
+
+/* AMQP: finds what was answered, by channel and tag. */
+__noinline int request_acked_find(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
-	struct request_amqp_answers answers;
-	__u32 operation, n;
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
+	__builtin_memset(w->scratch, 0, sizeof(w->scratch));
+	amqp_end((struct request_amqp *)c->keyed, w, (struct request_amqp_answers *)w->scratch);
+	return 0;
+}
+
+static __always_inline void request_acked_run(REQUEST_PARAMS, __u32 n, __u32 *errors, __u64 stamp)
+{
+	__u32 failed = *errors < n ? *errors : n, operation;
+
+	if (!n)
+		return;
+	operation = request_operation_of(REQUEST_BOTH);
+	if (!stamp)
+		request_lose(REQUEST_LOST_DEPTH, n);
+	*errors -= failed;
+	w->outcome = REQUEST_ERROR;
+	if (failed)
+		request_count(REQUEST_C, REQUEST_W, operation, failed, stamp);
+	w->outcome = REQUEST_OK;
+	if (n > failed)
+		request_count(REQUEST_C, REQUEST_W, operation, n - failed, stamp);
+}
+
+/* ... and counts it. */
+__noinline int request_acked_count(REQUEST_C_PARAM, REQUEST_W_PARAM)
+{
+	struct request_amqp_answers *answers;
 
 	REQUEST_FIND_C(0)
 	REQUEST_FIND_W(0)
-	__builtin_memset(&answers, 0, sizeof(answers));
-	amqp_end((struct request_amqp *)c->keyed, w, &answers);
-	operation = request_operation_of(REQUEST_BOTH);
-	for (int i = 0; i <= AMQP_RUNS; i++) {
-		__u64 stamp = i < AMQP_RUNS ? answers.run[i].start_ns : 0;
-		__u32 errors = answers.errors;
-
-		n = i < AMQP_RUNS ? answers.run[i].n : answers.untimed;
-		if (n && !stamp)
-			request_lose(REQUEST_LOST_DEPTH, n);
-		if (errors > n)
-			errors = n;
-		answers.errors -= errors;
-		w->outcome = REQUEST_ERROR;
-		if (errors)
-			request_count(REQUEST_C, REQUEST_W, operation, errors, stamp);
-		w->outcome = REQUEST_OK;
-		if (n > errors)
-			request_count(REQUEST_C, REQUEST_W, operation, n - errors, stamp);
-	}
+	answers = (struct request_amqp_answers *)w->scratch;
+	for (int i = 0; i < AMQP_RUNS; i++)
+		request_acked_run(REQUEST_BOTH, answers->run[i].n, &answers->errors,
+				  answers->run[i].start_ns);
+	request_acked_run(REQUEST_BOTH, answers->untimed, &answers->errors, 0);
 	return 0;
 }
 
@@ -242,7 +257,8 @@ __noinline int request_take(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 event)
 		request_drop_synced(REQUEST_BOTH);
 		break;
 	case REQUEST_ACKED:
-		request_acked(REQUEST_C, REQUEST_W);
+		request_acked_find(REQUEST_C, REQUEST_W);
+		request_acked_count(REQUEST_C, REQUEST_W);
 		break;
 	}
 	return 0;
