@@ -193,7 +193,7 @@ static __always_inline void request_acked_run(REQUEST_PARAMS, __u32 n, __u32 *er
 	if (!n)
 		return;
 	operation = request_operation_of(REQUEST_BOTH);
-	if (!stamp)
+	if (!stamp && (w->flags >> AMQP_OP_SHIFT & 7) != AMQP_FAILS)
 		request_lose(REQUEST_LOST_DEPTH, n);
 	*errors -= failed;
 	w->outcome = REQUEST_ERROR;
