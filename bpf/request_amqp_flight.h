@@ -40,6 +40,7 @@
 #define AMQP_LANE_SHIFT 13
 #define AMQP_EARLY_MAX 31 /* 5 bits */
 #define AMQP_NEAR 10	  /* see amqp_near() */
+#define AMQP_TIME ((1ULL << 40) - 1)
 #define AMQP_UNTIMED (1ULL << 63)
 #define AMQP_EARLY_SHIFT 5
 
@@ -75,12 +76,12 @@ enum amqp_op {
 /* All zero at the beginning. A run's start, first and length, and a lane's next are written where
  * requests begin, the rest where they are answered. */
 struct request_amqp {
-	__u64 start_ns[AMQP_RUNS]; /* mean; AMQP_UNTIMED: it says nothing of some */
-	__u32 first[AMQP_RUNS];	   /* tag */
-	__u32 next[AMQP_LANES];	   /* tag of the next request; 0: not known */
-	__u16 length[AMQP_RUNS];   /* requests that began; lane << AMQP_LANE_SHIFT */
-	__u16 gone[AMQP_RUNS];	   /* ... that were answered; all: the run is free */
-	__u16 low[AMQP_RUNS];	   /* at least so many of the first were */
+	__u64 start[AMQP_RUNS];	 /* mean of theirs; AMQP_UNTIMED: not of all */
+	__u32 first[AMQP_RUNS];	 /* tag */
+	__u32 next[AMQP_LANES];	 /* tag of the next request; 0: not known */
+	__u16 length[AMQP_RUNS]; /* requests that began; lane << AMQP_LANE_SHIFT */
+	__u16 gone[AMQP_RUNS];	 /* ... that were answered; all: the run is free */
+	__u16 low[AMQP_RUNS];	 /* at least so many of the first were */
 	__u16 channel[AMQP_LANES];
 	__u16 errors[AMQP_LANES]; /* so many of the next answers are errors */
 	__u8 flags[AMQP_LANES];	  /* AMQP_KIND, AMQP_LANE_*; 0: free */
@@ -93,8 +94,8 @@ _Static_assert(sizeof(struct request_amqp) <= 192, "one for each connection");
 /* What a REQUEST_ACKED answered: requests of work->name. */
 struct request_amqp_answers {
 	struct {
-		__u64 start_ns;
-		__u32 n; /* may be 0 */
+		__u64 start_ns; /* as amqp_begin() had it */
+		__u32 n;	/* may be 0 */
 		__u32 pad;
 	} run[AMQP_RUNS];
 	__u32 untimed; /* answered too, but when they began is not known */
@@ -102,17 +103,6 @@ struct request_amqp_answers {
 	__u32 dropped; /* will not be answered any more */
 	__u32 pad;
 };
-
-/* Room for them in the window, behind what can be filled. On the stack, the verifier would follow
- * every combination of runs that are answered and runs that are not. */
-static __always_inline struct request_amqp_answers *amqp_answers_of(struct request_work *w)
-{
-	_Static_assert(REQUEST_HELD + REQUEST_WINDOW + sizeof(struct request_amqp_answers) <=
-			   REQUEST_BYTES,
-		       "the window's end is free");
-	return (struct request_amqp_answers *)&w
-	    ->bytes[REQUEST_BYTES - sizeof(struct request_amqp_answers)];
-}
 
 static __always_inline void amqp_name(struct request_work *w, __u32 kind)
 {
@@ -214,47 +204,49 @@ static __always_inline __u32 amqp_left(const struct request_amqp *a, __u32 run)
  * the lane is answered in order, and its oldest one waits for so long already that the difference
  * is a small part of the time that this one will take. */
 static __always_inline _Bool amqp_near(const struct request_amqp *a, __u32 lane, __u32 run,
-				       __u64 start_ns)
+				       __u64 start)
 {
-	__u64 near_ns = a->start_ns[run];
-	__s64 oldest_ns = 0, age_ns;
+	__u64 near = a->start[run], oldest = 0, age;
 
-	if (near_ns == start_ns)
+	if (near == start)
 		return 1;
-	if (near_ns & AMQP_UNTIMED || a->flags[lane] & AMQP_LANE_LOOSE)
+	if (near & AMQP_UNTIMED || a->flags[lane] & AMQP_LANE_LOOSE)
 		return 0;
 	for (int i = 0; i < AMQP_RUNS; i++) {
 		if (a->length[i] >> AMQP_LANE_SHIFT != lane || !amqp_left(a, i))
 			continue;
-		age_ns = start_ns - (a->start_ns[i] & ~AMQP_UNTIMED);
-		if (a->start_ns[i] & AMQP_UNTIMED)
-			age_ns >>= 1; /* its first may be answered long since */
-		if (age_ns > oldest_ns)
-			oldest_ns = age_ns;
+		age = (start - a->start[i]) & AMQP_TIME;
+		if (a->start[i] & AMQP_UNTIMED)
+			age /= 2; /* its first may be answered long since */
+		if (age > oldest && age < AMQP_TIME / 4)
+			oldest = age;
 	}
-	return start_ns - near_ns <= (__u64)oldest_ns / AMQP_NEAR;
+	return ((start - near) & AMQP_TIME) <= oldest / AMQP_NEAR;
 }
 
 /* Adds a request to its lane's youngest run, if that can be or must. The run's time is the mean of
  * its requests' times. */
-static __always_inline _Bool amqp_grow(struct request_amqp *a, __u32 lane, __u32 run,
-				       __u64 start_ns, _Bool must)
+static __always_inline _Bool amqp_grow(struct request_amqp *a, __u32 lane, __u32 run, __u64 start,
+				       _Bool must)
 {
-	_Bool near = amqp_near(a, lane, run, start_ns);
+	_Bool near = amqp_near(a, lane, run, start);
 	__u32 n = amqp_length(a, run) + 1;
+	__u64 time = a->start[run], mean;
 
 	if (n > AMQP_RUN_MAX || (!near && !must))
 		return 0;
-	if (!near)
-		a->start_ns[run] |= AMQP_UNTIMED;
-	else if (a->start_ns[run] != start_ns)
-		a->start_ns[run] += (start_ns - a->start_ns[run]) / n;
+	if (!near) {
+		a->start[run] |= AMQP_UNTIMED;
+	} else if (time != start) {
+		mean = time + ((start - time) & AMQP_TIME) / n;
+		a->start[run] = (time & ~AMQP_TIME) | (mean & AMQP_TIME);
+	}
 	a->length[run]++;
 	return 1;
 }
 
 /* Adds a request to the lane's youngest run, or begins a new one. False if there is no room. */
-static __always_inline _Bool amqp_run(struct request_amqp *a, __u32 lane, __u32 tag, __u64 start_ns,
+static __always_inline _Bool amqp_run(struct request_amqp *a, __u32 lane, __u32 tag, __u64 start,
 				      _Bool from_top)
 {
 	__u32 free = 0, tail = 0, run;
@@ -268,12 +260,12 @@ static __always_inline _Bool amqp_run(struct request_amqp *a, __u32 lane, __u32 
 		tail |= amqp_negative((__u64)other - 1, i);
 	}
 	tail &= ~free;
-	if (tail && amqp_grow(a, lane, amqp_lowest(tail), start_ns, !free))
+	if (tail && amqp_grow(a, lane, amqp_lowest(tail), start, !free))
 		return 1;
 	if (!free)
 		return 0;
 	run = from_top ? amqp_highest(free) : amqp_lowest(free);
-	a->start_ns[run] = start_ns;
+	a->start[run] = start;
 	a->first[run] = tag;
 	a->low[run] = 0;
 	a->length[run] = lane << AMQP_LANE_SHIFT | 1;
@@ -300,11 +292,12 @@ static __always_inline _Bool amqp_is_early(const struct request_amqp *a, __u32 l
 	return a->early & AMQP_EARLY_MAX && a->early >> AMQP_EARLY_SHIFT == lane;
 }
 
-/* Takes a REQUEST_BEGAN. Adds to work->flags REQUEST_BEGAN_KEYED, REQUEST_BEGAN_SILENT (count it
- * with work->outcome now) or neither (do not count it). False if it has no time for want of room.
+/* Takes a REQUEST_BEGAN. `start` counts time in its lower 40 bits; the others are kept with it, but
+ * for the highest, which must be 0. Adds to work->flags REQUEST_BEGAN_KEYED, REQUEST_BEGAN_SILENT
+ * (count it with work->outcome now) or neither (do not count it). False if it has no time for want
+ * of room.
  */
-static __always_inline _Bool amqp_begin(struct request_amqp *a, struct request_work *w,
-					__u64 start_ns)
+static __always_inline _Bool amqp_begin(struct request_amqp *a, struct request_work *w, __u64 start)
 {
 	__u32 kind = w->flags >> AMQP_KIND_SHIFT & AMQP_KIND, tag;
 	__u32 lane = amqp_lane(a, w->channel, kind);
@@ -327,7 +320,7 @@ static __always_inline _Bool amqp_begin(struct request_amqp *a, struct request_w
 		amqp_answered_early(a, w, lane);
 		return 1;
 	}
-	if (amqp_run(a, lane, tag, start_ns, kind == AMQP_DELIVER)) {
+	if (amqp_run(a, lane, tag, start, kind == AMQP_DELIVER)) {
 		w->flags |= REQUEST_BEGAN_KEYED;
 		return 1;
 	}
@@ -340,14 +333,13 @@ static __always_inline _Bool amqp_begin(struct request_amqp *a, struct request_w
 /* which of a lane's requests are answered */
 enum amqp_which { AMQP_ONE, AMQP_UP_TO, AMQP_ALL, AMQP_ALL_UNTIMED };
 
-static __always_inline void amqp_tell(struct request_amqp_answers *ret, int i, __u64 start_ns,
-				      __u32 n)
+static __always_inline void amqp_tell(struct request_amqp_answers *ret, int i, __u64 start, __u32 n)
 {
-	if (start_ns & AMQP_UNTIMED) {
+	if (start & AMQP_UNTIMED) {
 		ret->untimed += n;
 		return;
 	}
-	ret->run[i].start_ns = start_ns;
+	ret->run[i].start_ns = start;
 	ret->run[i].n = n;
 }
 
@@ -382,7 +374,7 @@ static __always_inline void amqp_take(struct request_amqp *a, struct request_wor
 			a->low[i] = to;
 		a->gone[i] += n;
 		ret->errors += n;
-		amqp_tell(ret, i, which == AMQP_ALL_UNTIMED ? AMQP_UNTIMED : a->start_ns[i], n);
+		amqp_tell(ret, i, which == AMQP_ALL_UNTIMED ? AMQP_UNTIMED : a->start[i], n);
 	}
 	if (loose)
 		a->flags[lane & 7] |= loose;
@@ -407,7 +399,7 @@ static __always_inline __u32 amqp_take_oldest(struct request_amqp *a, __u32 lane
 	if (found >= AMQP_RUNS)
 		return AMQP_LANES;
 	a->gone[found]++;
-	amqp_tell(ret, 0, a->start_ns[found], 1);
+	amqp_tell(ret, 0, a->start[found], 1);
 	return a->length[found] >> AMQP_LANE_SHIFT;
 }
 

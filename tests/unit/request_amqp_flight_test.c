@@ -191,6 +191,20 @@ static void test_times(void **state)
 	must_time(true);
 }
 
+/* What the higher bits of a start say belongs to the run's first; the time may begin anew. */
+static void test_stamps(void **state)
+{
+	const uint64_t first = 3ULL << 40 | AMQP_TIME;
+
+	select_confirms(1);
+	publish(1, first - 1000);
+	for (uint64_t i = 0; i < 50; i++)
+		publish(1, ((first + 2 * i) & AMQP_TIME) | (i + 1) << 40);
+	assert_int_equal(confirm(1, 1, false), 1);
+	assert_int_equal(confirm(1, 51, true), 50);
+	assert_int_equal(since(((first + 49) & AMQP_TIME) | 1ULL << 40), 50);
+}
+
 /* Answered out of order, what one waits for says nothing about another: calls are kept apart. */
 static void test_times_out_of_order(void **state)
 {
@@ -412,8 +426,8 @@ static void test_two_ends(void **state)
 	consume(1, false);
 	publish(1, 1);
 	deliver(1, 1, 2);
-	assert_int_equal(flight.start_ns[0], 1);
-	assert_int_equal(flight.start_ns[AMQP_RUNS - 1], 2);
+	assert_int_equal(flight.start[0], 1);
+	assert_int_equal(flight.start[AMQP_RUNS - 1], 2);
 }
 
 /* --- connections that are older than the probe */
@@ -611,6 +625,7 @@ int main(void)
 	    TEST(test_runs),
 	    TEST(test_recorded),
 	    TEST(test_times),
+	    TEST(test_stamps),
 	    TEST(test_times_out_of_order),
 	    TEST(test_long_run),
 	    TEST(test_no_room),

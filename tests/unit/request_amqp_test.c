@@ -113,27 +113,27 @@ static void on_began(struct seen *s, struct request_work *w)
 
 static void on_acked(struct seen *s, struct request_work *w)
 {
-	struct request_amqp_answers *answers = amqp_answers_of(w);
+	struct request_amqp_answers answers;
 	unsigned n;
 	char text[64];
 	int used;
 
-	amqp_end(&s->flight, w, answers);
-	n = answers->untimed;
+	amqp_end(&s->flight, w, &answers);
+	n = answers.untimed;
 	for (int i = 0; i < AMQP_RUNS; i++) {
-		n += answers->run[i].n;
-		if (answers->run[i].n)
-			assert_in_range(answers->run[i].start_ns, 1, s->turn);
+		n += answers.run[i].n;
+		if (answers.run[i].n)
+			assert_in_range(answers.run[i].start_ns, 1, s->turn);
 	}
-	if (!n && !answers->dropped)
+	if (!n && !answers.dropped)
 		return;
 	used = snprintf(text, sizeof(text), "%s=%u", w->name.text, n);
-	if (answers->errors)
-		used += snprintf(text + used, sizeof(text) - used, "e%u", answers->errors);
-	if (answers->untimed)
-		used += snprintf(text + used, sizeof(text) - used, "u%u", answers->untimed);
-	if (answers->dropped)
-		snprintf(text + used, sizeof(text) - used, "d%u", answers->dropped);
+	if (answers.errors)
+		used += snprintf(text + used, sizeof(text) - used, "e%u", answers.errors);
+	if (answers.untimed)
+		used += snprintf(text + used, sizeof(text) - used, "u%u", answers.untimed);
+	if (answers.dropped)
+		snprintf(text + used, sizeof(text) - used, "d%u", answers.dropped);
 	tell(s, text);
 }
 
