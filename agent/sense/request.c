@@ -21,18 +21,18 @@
 
 #define SERVICE                                                                                    \
 	"service is who answers (direction=\"inbound\") or who asks (outbound), and the server's " \
-	"port. "
+	"port."
 #define HOOKS "tp_btf/sock_recv_length, tp_btf/sock_send_length; cgroup_skb"
 
 static const struct metric DURATION METRIC = {
     "trimtab_request_duration_seconds", METRIC_HISTOGRAM, "service,protocol,operation,direction",
     "Time of a request: inbound from its read to the write of the response, outbound from its "
-    "write to the read of the response. " SERVICE "Every request but those that wait by design.",
+    "write to the read of the response. Every request but those that wait by design. " SERVICE,
     HOOKS};
 static const struct metric REQUESTS METRIC = {
     "trimtab_requests_total", METRIC_COUNTER, "service,protocol,operation,direction,outcome",
-    "Requests answered, timed or not; outcome=\"error\": HTTP 5xx, an error reply of Redis or "
-    "PostgreSQL, an AMQP nack, return or closed channel. " SERVICE,
+    "Requests answered, timed or not; outcome=\"error\": HTTP 4xx and 5xx, an error reply of "
+    "Redis or PostgreSQL, an AMQP nack, return or closed channel. " SERVICE,
     HOOKS};
 static const struct metric QUEUE METRIC = {
     "trimtab_request_queue_seconds", METRIC_HISTOGRAM, "service,protocol,direction",

@@ -159,18 +159,23 @@ int services_get(struct http_request *q)
 
 /* --- slow requests */
 
+/* A socket of both families sees IPv4 peers as ::ffff:a.b.c.d. */
 static void add_peer(cJSON *to, const struct request_slow *s)
 {
-	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 10];
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool v6 = s->family == AF_INET6 && memcmp(s->peer, mapped, sizeof(mapped)) != 0;
+	char address[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 10];
 
 	if (s->family != AF_INET && s->family != AF_INET6) {
 		cJSON_AddStringToObject(to, "peer", "unix");
 		return;
 	}
-	if (!inet_ntop(s->family, s->peer, address, sizeof(address)))
-		address[0] = '\0';
-	snprintf(text, sizeof(text), s->family == AF_INET6 ? "[%s]:%u" : "%s:%u", address,
-		 s->peer_port);
+	if (v6)
+		inet_ntop(AF_INET6, s->peer, address, sizeof(address));
+	else
+		inet_ntop(AF_INET, s->peer + (s->family == AF_INET6 ? sizeof(mapped) : 0), address,
+			  sizeof(address));
+	snprintf(text, sizeof(text), v6 ? "[%s]:%u" : "%s:%u", address, s->peer_port);
 	cJSON_AddStringToObject(to, "peer", text);
 }
 
@@ -230,7 +235,8 @@ int services_slow_get(struct http_request *q)
 	json = cJSON_CreateObject();
 	list = cJSON_AddArrayToObject(json, "slow");
 	for (size_t i = 0; limit && (x = request_sample(s, i)); i++) {
-		if (service && strcmp(service, x->service) != 0)
+		/* it is shown when its service has a name */
+		if (!x->service[0] || (service && strcmp(service, x->service) != 0))
 			continue;
 		cJSON_AddItemToArray(list, sample_json(x, now));
 		limit--;

@@ -229,7 +229,7 @@ static void add_requests(cJSON *to, const struct agent *a)
 {
 	cJSON *requests = cJSON_AddObjectToObject(to, "requests");
 
-	cJSON_AddStringToObject(requests, "way", a->shared->request_way);
+	ADD_FIELD(requests, "way", a->shared->request_way);
 	services_add_unseen(requests, a);
 }
 
