@@ -21,7 +21,7 @@
  * startup packet, so that the request side tells of the stream.
  *
  * Not seen: that the implicit COMMIT of an answered Execute fails; fatal errors of servers that say
- * so in another script than Latin; names of statements that fail before they run.
+ * so in another script than Latin; names of Executes that fail.
  *
  * Cost: 60 ns a request and its answer by Query, 90 ns by Parse, Bind, Execute and Sync; 4 ns each
  * row more.

@@ -342,6 +342,33 @@ static void names_of_statements(void **state)
 	}
 }
 
+/* What a Query is called until its answer tells more. */
+static void first_words(void **state)
+{
+	static const struct {
+		const char *text, *name;
+	} cases[] = {
+	    {"select 1", "SELECT"},
+	    {"Rollback;", "ROLLBACK"}, /* as long as a word */
+	    {"identify_system", "IDENTIFY_SYSTEM"},
+	    {"abcdefghijklmnop", "ABCDEFGHIJKLMNOP"},
+	    {"abcdefghijklmnopq", ""},	 /* too long */
+	    {"-- select\nselect 1", ""}, /* begins with none */
+	    {"", ""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct message talk[] = {{'C', 'Q', cases[i].text, strlen(cases[i].text) + 1},
+					       {0, 'Q', "",
+						0}, /* without its NUL: no word either */
+					       AND('Q', "ok\0")};
+		char line[80];
+
+		snprintf(line, sizeof(line), "+0%s! +1! +2OK! ", cases[i].name);
+		IS_TOLD(talk, line);
+	}
+}
+
 /* The hash is of all of a name, and the same whichever side says it. */
 static void hashes(void **state)
 {
@@ -489,6 +516,7 @@ int main(void)
 	    cmocka_unit_test(cancel),
 	    cmocka_unit_test(mid_life),
 	    cmocka_unit_test(names_of_statements),
+	    cmocka_unit_test(first_words),
 	    cmocka_unit_test(hashes),
 	    cmocka_unit_test(numbers_of_batches),
 	    cmocka_unit_test(many_and_long),
