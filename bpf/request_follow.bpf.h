@@ -9,13 +9,7 @@
 #include "request_count.bpf.h"
 #include "request_amqp.h"
 #include "request_amqp_flight.h"
-#ifdef WITH_HTTP
 #include "request_http.h"
-#else
-#define http_request_step(w) REQUEST_BROKEN
-#define http_response_step(w) REQUEST_BROKEN
-#define http_recognise(w) 0
-#endif
 #include "request_postgresql.h"
 #include "request_redis.h"
 
