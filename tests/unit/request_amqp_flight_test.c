@@ -220,6 +220,10 @@ static void test_times_out_of_order(void **state)
 		assert_int_equal(acknowledge(1, tag + 1, false), 1);
 		assert_int_equal(since(tag == 2 ? now + 2500 : now + 5000), 1);
 	}
+	for (unsigned tag = 1000; tag < 1100; tag++) /* one call is one run in any case */
+		deliver(1, tag, now);
+	assert_int_equal(acknowledge(1, 1099, true), 101);
+	assert_int_equal(since(now), 100);
 }
 
 /* More in one call than a run can hold. */
