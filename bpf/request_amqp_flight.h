@@ -4,8 +4,8 @@
  * order of each direction. Requests of one kind on one channel are a lane, with its tags: a publish
  * has the number that both sides count from confirm.select on, a delivery the tag that it carries.
  * Requests that follow each other in a lane and began in one call are a run; so are, in a lane that
- * is answered in order, those that began at nearly the same time, measured by how long they wait:
- * theirs is the mean of it then, and at most a tenth off. An answer to a tag, or to all up to a
+ * is answered in order, those that began at nearly the same time: theirs is the mean of it then, at
+ * most about a tenth off of what the lane's oldest one waits. An answer to a tag, or to all up to a
  * tag, is taken from the lane's runs.
  *
  * Bounds: AMQP_LANES lanes and AMQP_RUNS runs a connection, in 192 bytes. What finds no lane or no
