@@ -121,9 +121,9 @@ static __always_inline __u8 postgresql_packet(__u32 length, __u32 code)
 
 /* --- whether it is PostgreSQL */
 
-#define PG_STRING 48	/* bytes of a string that are looked at */
-#define PG_CHAIN 8	/* messages that are looked at */
-#define PG_BODY_BITS 24 /* longer messages do not come first */
+#define PG_STRING 48	   /* bytes of a string that are looked at */
+#define PG_CHAIN 8	   /* messages that are looked at */
+#define PG_TOO_LONG 0xff00 /* bits of a header: longer messages do not come first */
 
 /* The length of the string at i: up to its NUL, or another byte that is in no text; PG_STRING if
  * there is none. */
@@ -174,39 +174,42 @@ static __always_inline __u32 postgresql_body_of_request(__u64 header)
 {
 	__u32 body = postgresql_body(header), kind = postgresql_requests[(__u8)header];
 
-	return !kind || body >> (kind & 31) || body >> PG_BODY_BITS ? ~0U : body;
+	return !kind || body >> (kind & 31) || header & PG_TOO_LONG ? ~0U : body;
 }
 
 /* A Query, or a chain of messages that ends a batch; or more of them than are looked at. */
 static __always_inline int postgresql_recognise_messages(const struct request_work *w)
 {
-	__u32 at = w->at, end = w->end, body = postgresql_body_of_request(word_at(w, at));
-	__u8 type = byte_at(w, at);
-	int few = unread(w) < REQUEST_HELD ? -1 : 0;
+	__u64 header = word_at(w, w->at);
+	__u32 at = w->at, end = w->end, body = postgresql_body_of_request(header);
+	int enough = unread(w) < REQUEST_HELD ? -1 : 1;
+	__u8 type = header;
+	_Bool whole;
 
 	if (unread(w) < PG_HEADER)
-		return postgresql_requests[type] && (unread(w) < 2 || !byte_at(w, at + 1)) ? few
-											   : 0;
+		return postgresql_requests[type] && (unread(w) < 2 || !(header & PG_TOO_LONG)) ? -1
+											       : 0;
 	if (body == ~0U)
 		return 0;
-	if (unread(w) < PG_HEADER + body && few)
-		return few;
-	if (!postgresql_fits(w, type, at + PG_HEADER, body, unread(w) >= PG_HEADER + body))
-		return 0;
-	if (unread(w) < PG_HEADER + body)
+	whole = unread(w) >= PG_HEADER + body;
+	if (!whole && enough < 0)
+		return -1;
+	if (!postgresql_fits(w, type, at + PG_HEADER, body, whole))
+		return whole || type == 'Q' || type == 'B' ? 0 : -1;
+	if (!whole)
 		return 1;
 	for (int i = 0; i < PG_CHAIN; i++) {
 		at += PG_HEADER + body;
 		if (at == end)
-			return type == 'Q' || (i && (type == 'S' || type == 'H')) ? 1 : few;
+			return type == 'Q' || (i && (type == 'S' || type == 'H')) ? 1 : -1;
 		if (end - at < PG_HEADER)
-			return few ? few : 1;
+			return enough;
 		type = byte_at(w, at);
 		body = postgresql_body_of_request(word_at(w, at));
 		if (body == ~0U)
 			return 0;
 		if (end - at < PG_HEADER + body)
-			return few ? few : 1;
+			return enough;
 	}
 	return 1;
 }
