@@ -636,19 +636,9 @@ static __always_inline int http_is_status(const struct request_work *w)
 	return (x ^ HTTP_TEXT("HTTP/1.")) & ((1ULL << 8 * (n & 7)) - 1) ? 0 : -1;
 }
 
-/* The same for a request. */
-static __always_inline int http_is_request(const struct request_work *w)
-{
-	__u64 x = word_at(w, w->at), n = unread(w);
-
-	if (n >= HTTP_LINE_MIN)
-		return http_is_method(x);
-	return http_may_be_method(x, n) ? -1 : 0;
-}
-
 static __always_inline int http_body(struct request_work *w, _Bool answer)
 {
-	int next = answer ? http_is_status(w) : http_is_request(w);
+	int next = answer ? http_is_status(w) : 0;
 
 	if (next < 0)
 		return REQUEST_HOLD;
@@ -828,7 +818,7 @@ static __always_inline int http_recognise(const struct request_work *w)
 	if (!n || !(first == '/' || (first | 0x20) == 'h' || http_begins(x, "CONNECT ") ||
 		    http_begins(x, "OPTIONS ")))
 		return 0;
-	if (newline < end)
+	if (newline < end && (newline < at + REQUEST_HELD || http_is_method(x)))
 		return http_says_version(w, at, newline);
 	return end - at < REQUEST_HELD ? -1 : http_is_method(x);
 }
