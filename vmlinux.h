@@ -22,6 +22,7 @@ enum { false, true };
 /* --- arch/x86: the registers of user space, saved at the entry to the kernel */
 
 struct pt_regs {
+	unsigned long r8;
 	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
@@ -170,6 +171,8 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 srtt_us; /* eight times the smoothed RTT */
+	__u32 rcv_nxt;	 /* the next sequence number to come */
+	__u32 copied_seq; /* the next one to be read */
 	__u32 snd_una;	 /* the first sequence number not acknowledged */
 	__u32 write_seq; /* behind the last one given to send, a FIN counts as one */
 	__u64 bytes_received;

@@ -26,6 +26,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define NR_IO_URING_ENTER 426
 #define REQUEST_FEW 48
+#define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
 #define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
 
 /* what a system call's second argument points to */
@@ -153,8 +154,8 @@ static __always_inline bool message_of(struct request_work *w, __u64 address)
 	return true;
 }
 
-/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own
- * sends. */
+/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own sends;
+ * if that holds for the whole connection, work->flags says why (enum request_following). */
 static __always_inline bool find_memory(struct request_work *w, struct task_struct *task,
 					__u32 bytes)
 {
@@ -164,17 +165,17 @@ static __always_inline bool find_memory(struct request_work *w, struct task_stru
 	w->piece = w->iovs = 0;
 	w->total = w->call_bytes = bytes;
 	w->first = REQUEST_WINDOW;
+	w->flags = 0;
 	if (unlikely(task->flags & PF_NO_CALL))
 		return false;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	nr = regs->orig_ax;
 	if (unlikely(regs->cs == USER32_CS)) {
-		request_unseen(REQUEST_UNSEEN_COMPAT, bytes);
+		w->flags = FOLLOW_COMPAT;
 		return false;
 	}
 	if (nr >= CALLS) {
-		if (nr == NR_IO_URING_ENTER)
-			request_unseen(REQUEST_UNSEEN_IO_URING, bytes);
+		w->flags = nr == NR_IO_URING_ENTER ? FOLLOW_IO_URING : 0;
 		return false;
 	}
 	kind = memory_of_call[nr];
@@ -266,12 +267,18 @@ static __always_inline void begin_service(struct request_connection *c, struct s
 	c->following = FOLLOW_REQUESTS;
 }
 
-/* The first bytes of a connection, in the window. True if they are to be parsed now. */
+/* Takes the first bytes of a connection, until they tell what it is. True if they are to be parsed
+ * now. */
 static __always_inline bool recognise(struct request_connection *c, struct request_work *w,
 				      struct sock *sk, struct task_struct *task)
 {
-	int protocol = request_recognise(w);
+	int protocol = RECOGNISE_MORE;
 
+	for (int i = 0; i < REQUEST_PIECES_FIRST && protocol == RECOGNISE_MORE; i++) {
+		if (request_fill(w) <= 0)
+			break;
+		protocol = request_recognise(w);
+	}
 	if (protocol > 0) {
 		begin_service(c, sk, task, protocol);
 		return true;
@@ -336,9 +343,8 @@ static __noinline int passed_unknown(struct sock *sk, struct request_connection 
 
 	if (!sk || !c || !w)
 		return 0;
-	if (c->following == FOLLOW_TLS || c->following == FOLLOW_HTTP2)
-		request_unseen(
-		    c->following == FOLLOW_TLS ? REQUEST_UNSEEN_TLS : REQUEST_UNSEEN_HTTP2, bytes);
+	if (c->following >= FOLLOW_TLS)
+		request_unseen(c->following - FOLLOW_TLS, bytes);
 	if (c->following != FOLLOW_UNKNOWN)
 		return 0;
 	if (flow == FLOW_RESPONSES) {
@@ -347,7 +353,14 @@ static __noinline int passed_unknown(struct sock *sk, struct request_connection 
 	}
 	w->parser = c->parser[FLOW_REQUESTS];
 	window_begin(w, c->held[FLOW_REQUESTS]);
-	if (find_memory(w, task, bytes) && request_fill(w) > 0 && recognise(c, w, sk, task))
+	if (!find_memory(w, task, bytes)) {
+		if (w->flags) {
+			c->following = w->flags;
+			request_unseen(c->following - FOLLOW_TLS, bytes);
+		}
+		return 0;
+	}
+	if (recognise(c, w, sk, task))
 		request_follow(c, w, FLOW_REQUESTS);
 	return 0;
 }
@@ -470,6 +483,8 @@ static __always_inline int passed(struct sock *sk, int bytes, bool received)
 	if (unlikely(c->following != FOLLOW_REQUESTS))
 		return passed_unknown(sk, c, bytes, flow);
 	if (!find_memory(w, task, bytes)) {
+		if (w->flags)
+			request_unseen(w->flags - FOLLOW_TLS, bytes);
 		/* of what is not seen, only what is passed over anyway can be followed */
 		if (c->parser[flow].skip >= bytes)
 			c->parser[flow].skip -= bytes;
@@ -531,6 +546,14 @@ int BPF_PROG(request_arrived, struct sock *sk)
 	return 0;
 }
 
+/* Whether there are bytes that the task has not read; a FIN counts as one. */
+static __always_inline bool is_unread(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp && tp->rcv_nxt - tp->copied_seq > 1;
+}
+
 /* The end of a TCP connection: what it still asks for gets no answer. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(request_closed, struct sock *sk, int old_state, int new_state)
@@ -541,7 +564,7 @@ int BPF_PROG(request_closed, struct sock *sk, int old_state, int new_state)
 	if (new_state != TCP_CLOSE)
 		return 0;
 	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
-	if (!c || c->following != FOLLOW_REQUESTS || c->begun == c->done)
+	if (!c || c->following != FOLLOW_REQUESTS || c->begun == c->done || is_unread(sk))
 		return 0;
 	s = request_service_counts_of(c);
 	if (s) /* in a softirq: not by request_add() */

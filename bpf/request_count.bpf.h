@@ -56,12 +56,15 @@
 #define QUEUE_FINE 0x8000 /* from there on ms are added to it, below it is us */
 #define ARRIVAL_UNKNOWN (~0ULL)
 
+/* From FOLLOW_TLS on in the order of enum request_unseen. */
 enum request_following {
 	FOLLOW_UNKNOWN,
 	FOLLOW_REQUESTS,
 	FOLLOW_NOTHING,
 	FOLLOW_TLS,
-	FOLLOW_HTTP2
+	FOLLOW_HTTP2,
+	FOLLOW_IO_URING,
+	FOLLOW_COMPAT
 };
 enum request_flow { FLOW_REQUESTS, FLOW_RESPONSES };
 
