@@ -97,8 +97,8 @@ static struct labels labels_of(const struct request_source *s, uint32_t service)
 			       .direction = request_directions[x->key.direction]};
 }
 
-/* A histogram that had to be made anew, as its place was taken while the agent stood still, is
- * empty: it is written though nothing was counted since. */
+/* A histogram that was made anew is empty: it is written though nothing was counted since. Its
+ * place was taken while the agent stood still, or ended with a slot of its group. */
 static bool is_to_write(const struct hist *h, bool changed)
 {
 	return h && (changed || !h->sum_ns);

@@ -241,15 +241,6 @@ static void group_operations(struct request_source *s)
 	}
 }
 
-/* What is written of a group that grew has to be summed anew. */
-static void forget_prints(struct request_source *s)
-{
-	for (uint32_t slot = 0; slot < REQUEST_SERVICES; slot++)
-		s->service[slot].print = 0;
-	for (uint32_t slot = 0; slot < REQUEST_OPERATIONS; slot++)
-		s->operation[slot].print = 0;
-}
-
 bool request_slots_update(struct request_source *s)
 {
 	struct changes c = {.ended = s->first, .regroup = s->first};
@@ -261,7 +252,6 @@ bool request_slots_update(struct request_source *s)
 	if (c.regroup || c.ended) {
 		group_services(s);
 		group_operations(s);
-		forget_prints(s);
 	}
 	s->first = false;
 	return c.ended;
