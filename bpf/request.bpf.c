@@ -25,6 +25,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
 
 #define NR_IO_URING_ENTER 426
+#define NR_RECVMMSG 299
+#define NR_SENDMMSG 307
 #define REQUEST_FEW 48
 #define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
 #define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
@@ -175,7 +177,10 @@ static __always_inline bool find_memory(struct request_work *w, struct task_stru
 		return false;
 	}
 	if (nr >= CALLS) {
-		w->flags = nr == NR_IO_URING_ENTER ? FOLLOW_IO_URING : 0;
+		if (nr == NR_IO_URING_ENTER)
+			w->flags = FOLLOW_IO_URING;
+		if (nr == NR_RECVMMSG || nr == NR_SENDMMSG) /* which of the messages is it? */
+			w->flags = FOLLOW_COMPAT;
 		return false;
 	}
 	kind = memory_of_call[nr];
@@ -546,12 +551,13 @@ int BPF_PROG(request_arrived, struct sock *sk)
 	return 0;
 }
 
-/* Whether there are bytes that the task has not read; a FIN counts as one. */
+/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as one),
+ * or that it is just reading. */
 static __always_inline bool is_unread(struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	return tp && tp->rcv_nxt - tp->copied_seq > 1;
+	return tp && (tp->rcv_nxt - tp->copied_seq > 1 || sk->sk_lock.owned);
 }
 
 /* The end of a TCP connection: what it still asks for gets no answer. */
