@@ -356,7 +356,7 @@ def test_two_threads_on_a_socket():
             for _ in range(n):
                 c.answer()
             sender.join()
-        watch.expect({"GET /cut": n})
+        watch.expect_in_all(n, 0)
 
 
 def test_duplicated_descriptors():

@@ -102,31 +102,6 @@ class Header(ctypes.Structure):  # struct mmsghdr
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def many_messages(call, sock, buffers, *more):
-    """recvmmsg or sendmmsg with a message for each buffer; the bytes of each."""
-    headers = (Header * len(buffers))()
-    vectors = [Vector(ctypes.addressof(b), ctypes.sizeof(b)) for b in buffers]
-    for header, vector in zip(headers, vectors):
-        header.vectors, header.vectors_len = ctypes.pointer(vector), 1
-    n = call(sock.fileno(), headers, len(buffers), *more)
-    if n < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return [h.len for h in headers[:n]]
-
-
-def read_recvmmsg(sock, n):
-    buffer = ctypes.create_string_buffer(n)
-    got, = many_messages(LIBC.recvmmsg, sock, [buffer], 0x10000, None)  # MSG_WAITFORONE
-    return buffer.raw[:got]
-
-
-def write_sendmmsg(sock, data):
-    """Two messages in one call, cut in the middle."""
-    half = len(data) // 2
-    parts = [ctypes.create_string_buffer(p, len(p)) for p in (data[:half], data[half:])]
-    check(sum(many_messages(LIBC.sendmmsg, sock, parts, 0)) == len(data), "sendmmsg wrote less")
-
-
 def read_readv(sock, n):
     first, second = bytearray(10), bytearray(n)
     got = os.readv(sock.fileno(), [first, second])
@@ -188,7 +163,6 @@ READS = {
     "recvmsg": read_recvmsg,
     "recvmsg of several parts": read_recvmsg_vector,
     "readv": read_readv,
-    "recvmmsg": read_recvmmsg,
 }
 WRITES = {
     "write": lambda s, data: os.write(s.fileno(), data),
@@ -196,7 +170,6 @@ WRITES = {
     "sendto": lambda s, data: s.sendto(data, 0, s.getpeername()),
     "sendmsg": write_sendmsg,
     "writev": write_writev,
-    "sendmmsg": write_sendmmsg,
 }
 FILE_WRITES = {"sendfile": write_sendfile, "splice": write_splice}
 
