@@ -5,7 +5,8 @@
  * BPF arrays when asked for; rates and quantiles are of a window that ends now and began 10 to 20 s
  * ago. Nothing here is kept beyond the call but what REQUEST_SAMPLES bounds.
  *
- * Cost: 20 us for all services with ten operations; 2 ms if all slots are in use.
+ * Cost, with all quantiles: 70 us for two services with five operations each; 3 ms if all slots are
+ * in use.
  */
 #ifndef TRIMTAB_REQUEST_VIEW_H
 #define TRIMTAB_REQUEST_VIEW_H
