@@ -53,7 +53,7 @@ static const struct metric UNANSWERED METRIC = {
 static const struct metric UNSEEN METRIC = {
     "trimtab_request_unseen_bytes_total", METRIC_COUNTER, "reason",
     "Bytes of connections whose requests cannot be seen: encrypted (tls), HTTP/2, moved by "
-    "io_uring, or by 32-bit programs (compat).",
+    "io_uring, or by 32-bit programs and calls of several messages (compat).",
     HOOKS};
 
 /* those that a service has; a slot that is taken away ends its own */
