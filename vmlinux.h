@@ -166,6 +166,9 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	struct {
+		__u32 lrcvtime; /* jiffies of the last data that came */
+	} icsk_ack;
 };
 
 struct tcp_sock {

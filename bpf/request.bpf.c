@@ -20,6 +20,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define IPPROTO_TCP 6
 #define SOCK_STREAM 1
 #define MSG_PEEK 2
+#define SOCK_DEAD 0 /* bit of skc_flags: closed by its task */
 #define TCP_CLOSE 7
 /* PF_KTHREAD, PF_IO_WORKER, PF_USER_WORKER: no system call of theirs brought them here */
 #define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
@@ -28,6 +29,9 @@ char LICENSE[] SEC("license") = "GPL";
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
 #define REQUEST_FEW 48
+#define TICKS_FEW 3	     /* the count of ticks is too coarse below */
+#define TICKS_TO_KNOW 20     /* until their length is known to 5 % */
+#define TICKS_SLACK_US 15000 /* more than a tick, less than an acknowledgement is delayed */
 #define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
 #define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
 
@@ -311,15 +315,38 @@ static __always_inline void note_task(struct request_connection *c, struct task_
 		c->run_delay_ns = task->sched_info.run_delay;
 }
 
-/* When the bytes that were just read had come, in us before now_ns. */
+/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most. How
+ * long a tick is, two moments tell. */
+static __always_inline __u64 came_ticks_ago_us(struct tcp_sock *tp, __u64 now)
+{
+	__u64 jiffies = bpf_jiffies64(), passed;
+	__u32 ticks = (__u32)jiffies - tp->inet_conn.icsk_ack.lrcvtime;
+
+	if (likely(ticks < TICKS_FEW) || ticks > 1U << 31)
+		return 0;
+	passed = jiffies - request_control.clock_jiffies;
+	if (request_control.clock_ns && passed >= TICKS_TO_KNOW)
+		return ticks * ((now - request_control.clock_ns) / passed) / 1000;
+	if (!request_control.clock_ns) {
+		request_control.clock_jiffies = jiffies;
+		request_control.clock_ns = now;
+	}
+	return 0;
+}
+
+/* When the bytes that were just read had come, in us before now_ns. An acknowledgement that is sent
+ * before they are read turns on TCP's clock: then only its ticks tell. */
 static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
 {
-	__u64 came_us = w->arrival_us, now_us = w->now_ns / 1000;
+	__u64 came_us = w->arrival_us, now_us = w->now_ns / 1000, queued, ticks;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (w->arrival_sock != (__u64)sk)
+	if (w->arrival_sock != (__u64)sk || !tp)
 		return ARRIVAL_UNKNOWN;
 	w->arrival_sock = 0;
-	return came_us && came_us <= now_us ? now_us - came_us : 0;
+	queued = came_us && came_us <= now_us ? now_us - came_us : 0;
+	ticks = came_ticks_ago_us(tp, w->now_ns);
+	return ticks > queued + TICKS_SLACK_US ? ticks : queued;
 }
 
 /* The time: TCP's own clock, where it was read in this very call. A receive reads it after it took
@@ -557,7 +584,10 @@ static __always_inline bool is_unread(struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	return tp && (tp->rcv_nxt - tp->copied_seq > 1 || sk->sk_lock.owned);
+	if (!tp)
+		return false;
+	return tp->rcv_nxt - tp->copied_seq > 1 ||
+	       (sk->sk_lock.owned && !(sk->__sk_common.skc_flags >> SOCK_DEAD & 1));
 }
 
 /* The end of a TCP connection: what it still asks for gets no answer. */

@@ -451,7 +451,7 @@ static __always_inline void request_push_run(REQUEST_PARAMS, __u32 entry, __u32 
 /* --- what is counted */
 
 #define REQUEST_SAMPLE_MS 20	/* between the samples of a service */
-#define REQUEST_LONG_NS 1000000 /* shorter ones are no samples, and not what waits by design */
+#define REQUEST_LONG_NS 1000000 /* shorter ones are no samples */
 
 static __always_inline void hist_add_many(struct hist *h, __u64 ns, __u64 n)
 {
@@ -471,20 +471,15 @@ request_service_counts_of(const struct request_connection *c)
 	return bpf_map_lookup_elem(&request_service_counts, &at);
 }
 
-/* Whether a long one is to be left out: its operation waits by design. Remembers it as a sample if
- * it was slower than its service's bound. */
+/* Remembers it as a sample if it was slower than its service's bound. */
 __noinline int request_long(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 operation, __u64 duration,
 			    __u64 stamp)
 {
-	struct request_operation *o;
 	struct request_service *s;
 	__u32 service, now_ms;
 
 	REQUEST_FIND_C(0)
 	REQUEST_FIND_W(0)
-	o = bpf_map_lookup_elem(&request_operations, &operation);
-	if (o && o->flags & REQUEST_UNTIMED)
-		return 1;
 	service = c->service;
 	s = bpf_map_lookup_elem(&request_services, &service);
 	if (!s || !s->slow_ns || duration < s->slow_ns || duration <= w->slow_ns)
@@ -505,10 +500,13 @@ static __always_inline void request_time(REQUEST_PARAMS, struct request_operatio
 {
 	__u64 duration = stamp_age_ns(stamp, w->now_ns), queue = stamp_queue_ns(stamp);
 	struct request_service_counts *s;
+	struct request_operation *o;
 
-	if (duration > REQUEST_LONG_NS &&
-	    request_long(REQUEST_C, REQUEST_W, operation, duration, stamp))
+	o = bpf_map_lookup_elem(&request_operations, &operation);
+	if (o && o->flags & REQUEST_UNTIMED)
 		return;
+	if (duration > REQUEST_LONG_NS)
+		request_long(REQUEST_C, REQUEST_W, operation, duration, stamp);
 	hist_add_many(&counts->duration, duration, n);
 	if (c->direction != TCP_INBOUND)
 		return;
