@@ -424,8 +424,8 @@ static __always_inline int http_recognise(const struct request_work *w)
 
 	if (!http_is_text(w, at, newline))
 		return 0;
-	if (end - at < HTTP_LINE_MIN)
-		return newline == end && http_may_be_method(x, end - at) ? -1 : 0;
+	if (newline == end && end - at < HTTP_LINE_MIN)
+		return http_may_be_method(x, end - at) ? -1 : 0;
 	n = http_token(w);
 	first = byte_at(w, at + n + 1);
 	if (!n || !(first == '/' || (first | 0x20) == 'h' || http_begins(x, "CONNECT ") ||

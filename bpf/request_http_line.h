@@ -232,22 +232,28 @@ static __always_inline _Bool http_pass_host(const struct request_work *w, struct
 	return 1;
 }
 
+/* Eight bytes of which those from `end` on are 0; at <= end. */
+static __always_inline __u64 http_word_before(const struct request_work *w, __u64 at, __u64 end)
+{
+	__u64 x = word_at(w, at), n = end - at;
+
+	return n < 8 ? x & ((1ULL << 8 * n) - 1) : x;
+}
+
 /* Whether the parameter at an index asks the server to wait. */
 static __always_inline _Bool http_asks_to_wait(const struct request_work *w, __u64 at, __u64 end)
 {
-	__u64 x = word_at(w, at), sixth = x >> 40 & 0xff, seventh = x >> 48 & 0xff;
+	__u64 x = http_word_before(w, at, end), seventh = x >> 48 & 0xff;
 
 	if (http_begins(x, "watch="))
-		return at + 7 <= end && (seventh == '1' || seventh == 't');
+		return seventh == '1' || seventh == 't';
 	if (http_begins(x, "wait="))
-		return at + 6 <= end && sixth - '1' < 9;
+		return (x >> 40 & 0xff) - '1' < 9;
 	if (http_begins(x, "index="))
-		return at + 7 <= end && seventh - '1' < 9 &&
-		       http_begins(word_at(w, w->at + 4), "/v1/");
+		return seventh - '1' < 9 && http_begins(word_at(w, w->at + 4), "/v1/");
 	if (http_begins(x, "transpor"))
-		return at + 16 <= end && http_begins(word_at(w, at + 8), "t=pollin");
-	return http_begins(x, "feed=lon") && at + 13 <= end &&
-	       http_begins(word_at(w, at + 8), "gpoll");
+		return http_begins(http_word_before(w, at + 8, end), "t=pollin");
+	return http_begins(x, "feed=lon") && http_begins(http_word_before(w, at + 8, end), "gpoll");
 }
 
 /* Looks through the query that may begin at place->at. False if it does not end before `end`. */
