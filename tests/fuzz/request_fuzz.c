@@ -6,8 +6,7 @@
  * random into calls and windows. Each time the parser must get on, must stay in the window, and
  * must see the same events - up to the first REQUEST_REST, which passes over as much as the call
  * holds. What lies around the bytes of a window is other garbage each time, so that a parser that
- * looks at it is found. What http_recognise() and its like say no to must not become a yes with
- * more bytes.
+ * looks at it is found; what a protocol recognises must not depend on it either.
  */
 /* objects: none */
 #include <stdint.h>
