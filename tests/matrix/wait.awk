@@ -25,11 +25,13 @@ END {
 			exit 1
 }
 
-function has(list, pair, k, count) {
+function has(list, pair, k, count, line) {
+	line = $0
+	gsub(/ \//, "_/", line)
 	count = split(list, pair, ",")
 	for (k = 1; k <= count; k++) {
 		sub(/=/, "=\"", pair[k])
-		if (!index($0, pair[k] "\""))
+		if (!index(line, pair[k] "\""))
 			return 0
 	}
 	return 1

@@ -46,7 +46,7 @@ static const struct command {
     {"refused", 3, 3, run_refused, "ADDR PORT N"},
     {"listen", 3, 3, run_listen,
      "ADDR PORT N [--backlog B] [--no-accept] [--delay MS] [--seconds S]"},
-    {"serve", 4, 4, run_serve, "redis|http ADDR PORT N   answers, N connections"},
+    {"serve", 4, 4, run_serve, "redis|http ADDR PORT N [--delay MS]   answers, N connections"},
     {"ask", 4, 4, run_ask,
      "redis|http ADDR PORT N [--pipeline P] [--bytes B] [--connections C, N on each]\n"
      "             [--fail K, every Kth] [--cut, the server ends it without an answer]"},

@@ -178,8 +178,8 @@ struct served {
 };
 
 /* Answers what a read brought in one write. */
-static bool serve_connection(const struct protocol *p, int fd, const char *value,
-			     struct served *ret)
+static bool serve_connection(const struct load *l, const struct protocol *p, int fd,
+			     const char *value, struct served *ret)
 {
 	struct stream s;
 	uint64_t bytes;
@@ -187,6 +187,8 @@ static bool serve_connection(const struct protocol *p, int fd, const char *value
 	int kind = FINE;
 
 	while (fine && kind != CUT && (kind = take_text(&s, &p->request, &bytes)) >= 0) {
+		if (l->delay_ms)
+			wait_sleep(-1, l->delay_ms);
 		if (kind == FAILS)
 			fine = give(&s, p->error, strlen(p->error));
 		else if (kind == FINE)
@@ -222,7 +224,7 @@ int run_serve(struct load *l)
 
 		if (connection < 0)
 			return fail(errno, "accept");
-		if (!serve_connection(p, connection, value, &served))
+		if (!serve_connection(l, p, connection, value, &served))
 			return fail(errno ? errno : EPROTO, "request");
 	}
 	free(value);
