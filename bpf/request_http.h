@@ -10,7 +10,9 @@
  * HEAD, or the body went unseen. A body that itself begins with "HTTP/1." is misread then; so is
  * one that begins with a method, behind an Expect: 100-continue, as it may be left out.
  *
- * Cost: 60 instructions a segment of 8 bytes in the route, 10 for 8 bytes of the header.
+ * Cost: 10 instructions for 8 bytes of a header, 20 for each line of it. In one measurement: 35 ns
+ * for the shortest GET, 70 for curl's, 200 for the 645 bytes of a browser's, 100 for a small POST,
+ * 5 for an answer.
  */
 #ifndef TRIMTAB_REQUEST_HTTP_H
 #define TRIMTAB_REQUEST_HTTP_H
@@ -394,15 +396,30 @@ static __always_inline int http_response_step(struct request_work *w)
 	return http_status(w);
 }
 
+/* The index of the first newline from `at` on, w->end if there is none. */
+static __always_inline __u64 http_newline(const struct request_work *w, __u64 at)
+{
+	__u64 end = w->end, n = 8;
+
+	at = http_index(at);
+	for (int i = 0; i < (REQUEST_HELD + REQUEST_WINDOW) / 8 && at < end && n == 8; i++) {
+		n = http_count(http_before(http_find(word_at(w, at), '\n')));
+		at = http_index(at + n);
+	}
+	return at < end ? at : end;
+}
+
 /* Whether bytes from .. to - 1 are text, as far as they are looked at. */
 static __always_inline _Bool http_is_text(const struct request_work *w, __u64 from, __u64 to)
 {
-	for (int i = 0; i < REQUEST_HELD / 8 && from < to; i++, from += 8) {
+	from = http_index(from);
+	for (int i = 0; i < REQUEST_HELD / 8 && from < to; i++) {
 		__u64 x = word_at(w, from), y = x & HTTP_LOW_BITS;
 		__u64 bad = ~(http_from(y, ' ') | ~http_not(y, '\r') | x) & HIGH_BITS;
 
 		if (bad && from + http_count(http_before(bad)) < to)
 			return 0;
+		from = http_index(from + 8);
 	}
 	return 1;
 }
@@ -419,7 +436,7 @@ static __always_inline _Bool http_says_version(const struct request_work *w, __u
 
 static __always_inline int http_recognise(const struct request_work *w)
 {
-	__u64 at = w->at, end = w->end, newline = find_newline(w, at), x = word_at(w, at), n;
+	__u64 at = w->at, end = w->end, newline = http_newline(w, at), x = word_at(w, at), n;
 	__u8 first;
 
 	if (!http_is_text(w, at, newline))

@@ -15,7 +15,7 @@
  * below /v1/, index=N (Consul, Nomad), feed=longpoll (CouchDB) or transport=polling (Socket.IO), if
  * it stands in those first bytes.
  *
- * Cost: COST
+ * Cost: some 100 instructions, and 70 for each segment or 8 bytes of the route.
  */
 #ifndef TRIMTAB_REQUEST_HTTP_LINE_H
 #define TRIMTAB_REQUEST_HTTP_LINE_H
