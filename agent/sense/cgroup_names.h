@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define CGROUP_NAMES_MAX 512
-#define CGROUP_NAMES_AGE_NS (10ULL * 1000000000)
+#define CGROUP_NAMES_AGE_NS (2ULL * 1000000000)
 #define CGROUP_CONTAINER_MAX 13 /* 12 digits and the NUL */
 
 struct cgroup_names;

@@ -198,11 +198,11 @@ static void test_unknown_names(void **state)
 		"connections");
 	refused("kubernetes: 1\n",
 		"t.yaml:1: unknown section \"kubernetes\"; the sections are agent, log, serve, "
-		"syscall, disk, sched, tcp, host");
+		"syscall, disk, sched, tcp, request, host");
 	refused("Serve:\n  listen: 127.0.0.1:1\n",
 		"t.yaml:1: unknown section \"Serve\"; did you mean \"serve\"?");
 	refused("\"a\\nb\": 1\n", "t.yaml:1: unknown section \"a?b\"; the sections are agent, log, "
-				  "serve, syscall, disk, sched, tcp, host");
+				  "serve, syscall, disk, sched, tcp, request, host");
 }
 
 static void test_wrong_values(void **state)
