@@ -10,7 +10,8 @@
  * is not listened on, else a look-up.
  */
 #include "request_count.bpf.h"
-#include "task_disk.bpf.h"
+#include "request_sample.bpf.h"
+#include "request_tls.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -29,11 +30,11 @@ char LICENSE[] SEC("license") = "GPL";
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
 #define REQUEST_FEW 48
-#define TICKS_FEW 3		/* the count of ticks is too coarse below */
-#define TICKS_TO_KNOW 20	/* until their length is known to 5 % */
-#define TICKS_SLACK_US 15000	/* more than a tick, less than an acknowledgement is delayed */
+#define TICKS_FEW 3	     /* the count of ticks is too coarse below */
+#define TICKS_TO_KNOW 20     /* until their length is known to 5 % */
+#define TICKS_SLACK_US 15000 /* more than a tick, less than an acknowledgement is delayed */
 #define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
-#define REQUEST_PIECES_EMPTY 4	/* empty vectors passed over in a row */
+#define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
 
 /* what a system call's second argument points to */
 enum call_memory { MEMORY_NONE, MEMORY_BYTES, MEMORY_VECTOR, MEMORY_MESSAGE };
@@ -160,8 +161,8 @@ static __always_inline bool message_of(struct request_work *w, __u64 address)
 	return true;
 }
 
-/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own
- * sends; if that holds for the whole connection, work->flags says why (enum request_following). */
+/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own sends;
+ * if that holds for the whole connection, work->flags says why (enum request_following). */
 static __always_inline bool find_memory(struct request_work *w, struct task_struct *task,
 					__u32 bytes)
 {
@@ -304,19 +305,8 @@ static __always_inline bool recognise(struct request_connection *c, struct reque
 
 /* --- one call */
 
-static __always_inline void note_task(struct request_connection *c, struct task_struct *task,
-				      __u32 bytes)
-{
-	c->pid = task->pid;
-	c->request_bytes = bytes;
-	c->cpu_ns = task->se.sum_exec_runtime;
-	c->disk_ns = task_disk_ns(task->pid);
-	if (bpf_core_field_exists(task->sched_info.run_delay))
-		c->run_delay_ns = task->sched_info.run_delay;
-}
-
-/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most.
- * How long a tick is, two moments tell. */
+/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most. How
+ * long a tick is, two moments tell. */
 static __always_inline __u64 came_ticks_ago_us(struct tcp_sock *tp, __u64 now)
 {
 	__u64 jiffies = bpf_jiffies64(), passed;
@@ -366,6 +356,67 @@ static __always_inline __u64 time_of(struct request_work *w, struct sock *sk, bo
 	return bpf_ktime_get_ns();
 }
 
+static __always_inline void note_tls_peer(struct tls_peer *p, struct request_connection *c,
+					  struct sock_common *common)
+{
+	p->known = 1;
+	p->direction = c->direction;
+	p->family = common->skc_family;
+	p->port = port_of_server((struct sock *)common, c->direction);
+	p->peer_port = p->family == AF_UNIX ? 0 : bpf_ntohs(common->skc_dport);
+	if (p->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)p->peer, common, skc_daddr);
+	if (p->family == AF_INET6)
+		BPF_CORE_READ_INTO(&p->peer, common, skc_v6_daddr);
+}
+
+/* A socket is used in SSL_read() or SSL_write(). The time of what comes is that of its last record,
+ * whose header may be read apart; of what goes, that of the first. */
+static __always_inline void note_tls_use(struct tls_thread *t, struct sock *sk,
+					 struct request_connection *c, struct request_work *w,
+					 int bytes, enum request_flow flow)
+{
+	bool begun = t->used && (!t->received || t->bytes == TLS_RECORD_HEADER);
+
+	if (t->received != ((flow == FLOW_REQUESTS) == (c->direction == TCP_INBOUND)))
+		return;
+	t->bytes = bytes;
+	if (begun)
+		return;
+	t->used = 1;
+	t->now_ns = w->now_ns;
+	t->stamp = flow == FLOW_REQUESTS ? w->stamp : 0;
+	note_tls_peer(&t->peer, c, &sk->__sk_common);
+}
+
+/* True if the bytes are those of TLS whose inside is watched. */
+static __always_inline bool is_watched_tls(struct sock *sk, struct request_connection *c,
+					   struct request_work *w, int bytes,
+					   enum request_flow flow)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct tls_thread *t;
+
+	if (!tls_is_watched(id >> 32))
+		return false;
+	t = bpf_map_lookup_elem(&request_tls_threads, &id);
+	if (t && t->ssl) {
+		c->following = FOLLOW_TLS;
+		note_tls_use(t, sk, c, w, bytes, flow);
+		return true;
+	}
+	if (c->following != FOLLOW_TLS)
+		return false;
+	if ((flow == FLOW_REQUESTS) != (c->direction == TCP_INBOUND))
+		return true;
+	t = tls_thread_of(id);
+	if (t) {
+		note_tls_peer(&t->peer, c, &sk->__sk_common);
+		t->pending = 1;
+	}
+	return true;
+}
+
 /* A connection of which no requests are known: not yet, or not at all. */
 static __noinline int passed_unknown(struct sock *sk, struct request_connection *c, int bytes,
 				     enum request_flow flow)
@@ -374,6 +425,8 @@ static __noinline int passed_unknown(struct sock *sk, struct request_connection 
 	struct request_work *w = request_work();
 
 	if (!sk || !c || !w)
+		return 0;
+	if (is_watched_tls(sk, c, w, bytes, flow))
 		return 0;
 	if (c->following >= FOLLOW_TLS)
 		request_unseen(c->following - FOLLOW_TLS, bytes);
@@ -447,45 +500,17 @@ static __always_inline void note_peer(struct request_slow *s, struct sock_common
 		s->peer_port = bpf_ntohs(common->skc_dport);
 }
 
-/* Where the time of a request went: known if the task that answers is the one that read it. */
-static __always_inline void note_split(struct request_slow *s, struct request_connection *c,
-				       struct task_struct *task)
-{
-	if (c->pid != s->pid)
-		return;
-	s->cpu_ns = task->se.sum_exec_runtime - c->cpu_ns;
-	if (bpf_core_field_exists(task->sched_info.run_delay))
-		s->run_queue_ns = task->sched_info.run_delay - c->run_delay_ns;
-	s->disk_ns = task_disk_ns(s->pid);
-	s->disk_ns = s->disk_ns > c->disk_ns ? s->disk_ns - c->disk_ns : 0;
-}
-
 /* Sends the slowest answer of a call to user space. */
 static __noinline int sample(struct sock *sk, struct request_connection *c, struct request_work *w)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct request_slow *s;
 
 	if (!sk || !c || !w)
 		return 0;
-	s = bpf_ringbuf_reserve(&request_slow, sizeof(*s), 0);
-	if (!s) {
-		request_lose(REQUEST_LOST_SLOW, 1);
+	s = sample_begin(c, w);
+	if (!s)
 		return 0;
-	}
-	__builtin_memset(s, 0, sizeof(*s));
-	s->at_ns = w->now_ns;
-	s->duration_ns = w->slow_ns;
-	s->queue_ns = w->slow_queue_ns == ARRIVAL_UNKNOWN ? 0 : w->slow_queue_ns;
-	s->cgroup = cgroup_id_of(task->cgroups);
-	s->request_bytes = c->request_bytes;
-	s->response_bytes = w->call_bytes;
-	s->pid = task->pid;
-	s->service = c->service;
-	s->operation = w->slow_operation;
-	s->outcome = w->slow_outcome;
 	note_peer(s, &sk->__sk_common);
-	note_split(s, c, task);
 	bpf_ringbuf_submit(s, 0);
 	return 0;
 }
@@ -578,8 +603,8 @@ int BPF_PROG(request_arrived, struct sock *sk)
 	return 0;
 }
 
-/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as
- * one), or that it is just reading. */
+/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as one),
+ * or that it is just reading. */
 static __always_inline bool is_unread(struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);

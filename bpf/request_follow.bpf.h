@@ -82,6 +82,12 @@ REQUEST_RECOGNISE(redis)
 REQUEST_RECOGNISE(postgresql)
 REQUEST_RECOGNISE(amqp)
 
+/* A record of the handshake. */
+static __always_inline bool request_is_tls(const struct request_work *w)
+{
+	return be16_at(w, w->at) == 0x1603 && unread(w) > 2;
+}
+
 /* What the first bytes of a connection tell: an enum request_protocol (REQUEST_NONE: none of them),
  * or one of these. */
 enum { RECOGNISE_MORE = -1, RECOGNISE_TLS = -2, RECOGNISE_HTTP2 = -3 };
@@ -91,7 +97,7 @@ static __always_inline int request_recognise(struct request_work *w)
 	__u32 head = word_at(w, w->at);
 	int http, redis, postgresql, amqp;
 
-	if ((head & 0xffff) == (0x16 | 3 << 8) && unread(w) > 2)
+	if (request_is_tls(w))
 		return RECOGNISE_TLS;
 	if (head == ('P' | 'R' << 8 | 'I' << 16 | ' ' << 24) && unread(w) > 3)
 		return RECOGNISE_HTTP2;
@@ -309,6 +315,8 @@ __noinline int request_turn(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 flow)
 		if (event == REQUEST_STREAM || event == REQUEST_BROKEN) {
 			request_stop(c, event == REQUEST_BROKEN ? REQUEST_LOST_SYNC
 								: REQUEST_LOST_REASONS);
+			if (event == REQUEST_STREAM && request_is_tls(w))
+				c->following = FOLLOW_TLS;
 			return 1;
 		}
 		request_take(REQUEST_C, REQUEST_W, event);
