@@ -59,6 +59,7 @@ struct config {
 		int way; /* enum request_way */
 		uint64_t slow_ms;
 		char *untimed;
+		char *tls;
 	} request;
 	struct {
 		bool enabled;

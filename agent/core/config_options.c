@@ -100,6 +100,12 @@ const struct config_option config_options[] = {
      .help = "Requests that wait by design, such as long polls, are counted, not timed: those "
 	     "whose \"SERVICE OPERATION\", as the series name them, matches this POSIX extended "
 	     "regular expression (empty: none)."},
+    {"request", "tls", OPTION_STRING, AT(request.tls), .fallback = "", .check = config_check_regex,
+     .reload = true,
+     .help = "Processes whose requests inside TLS by OpenSSL are seen: those whose name, or the "
+	     "path of whose cgroup (with the systemd unit, container or pod), matches this POSIX "
+	     "extended regular expression (empty: none). Costs each call of SSL_read() and "
+	     "SSL_write() some us."},
 
     {"host", "enabled", OPTION_BOOL, AT(host.enabled), .fallback = "true", .reload = true,
      .help = "Whether the host basics (CPU, memory, disks, network) are read from /proc."},

@@ -17,7 +17,7 @@ void cost_init(struct cost *c, struct probes *p, struct shared *s, uint64_t now)
 			   .shared = s,
 			   .due_ns = now + COST_WINDOW_NS,
 			   .period_start_ns = now,
-			   .progs_n = s->progs_n,
+			   .progs_n = s->progs_n ? SHARED_PROGS : 0, /* some may come */
 			   .cpus = s->cpus,
 			   .stats_fd = -1};
 	if (!c->progs_n)

@@ -26,6 +26,7 @@
 #include "probes.h"
 #include "reclaim.h"
 #include "request_census.h"
+#include "request_tls.h"
 #include "role.h"
 #include "state.h"
 #include "sweep.h"
@@ -46,6 +47,7 @@ struct keeper {
 	struct sweep sweep;
 	struct reclaim reclaim;
 	struct request_census census;
+	struct request_tls tls;
 	struct cost cost;
 	struct governor governor;
 	uint32_t shed_level; /* the governor's, as it is applied */
@@ -111,6 +113,7 @@ static int agent_child(void *arg, int keeper_fd)
 	probes_forget(k->probes); /* a link held here would keep a program attached */
 	cost_fini(&k->cost);
 	sweep_fini(&k->sweep);
+	request_tls_forget(&k->tls);
 	return agent_role_main(&setup);
 }
 
@@ -151,6 +154,7 @@ static void apply_config(struct keeper *k, struct config *config)
 	k->sweep.budget_ratio = config->agent.budget_ratio;
 	if (k->sweep.due_ns != UINT64_MAX)
 		k->sweep.due_ns = now;
+	request_tls_set(&k->tls, config, now);
 	k->agent.due_ns = now;
 }
 
@@ -294,7 +298,7 @@ static uint64_t earliest(const struct keeper *k)
 {
 	const uint64_t due[] = {k->windows.due_ns, k->sweep.due_ns, k->reclaim.due_ns,
 				k->cost.due_ns,	   k->agent.due_ns, k->agent.watch_due_ns,
-				k->census.due_ns};
+				k->census.due_ns,  k->tls.due_ns};
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++)
@@ -324,6 +328,7 @@ static void loop(struct keeper *k)
 		sweep_run(&k->sweep, now);
 		reclaim_run(&k->reclaim, now);
 		request_census_run(&k->census, now);
+		request_tls_run(&k->tls, now);
 		run_cost(k, now);
 		watch_agent(k, now);
 		if (!k->stop)
@@ -402,6 +407,7 @@ static int prepare(struct keeper *k)
 		   k->config->agent.budget_ratio, now);
 	reclaim_init(&k->reclaim, k->probes, k->config->tcp.sweep_ms * 1000000, now);
 	request_census_init(&k->census, k->probes, now);
+	request_tls_init(&k->tls, k->probes, k->shared, k->config, now);
 	cost_init(&k->cost, k->probes, k->shared, now);
 	k->shared->roles_n = 1;
 	role_init(&k->agent, &k->shared->role[0], "agent", agent_child, k);
@@ -426,6 +432,7 @@ int keeper_run(struct config *config, const char *config_file)
 		role_stop(&k->agent);
 		cost_fini(&k->cost);
 		sweep_fini(&k->sweep);
+		request_tls_fini(&k->tls);
 	}
 	probes_free(k->probes);
 	config_free(k->config);

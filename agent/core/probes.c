@@ -22,24 +22,24 @@
 #include "tcp.skel.h"
 
 /* Programs that are attached only while something wants them. */
-static const char *const on_demand[] = {"syscall_enter", "syscall_exit", "tcp_sweep",
-					"request_connections_seen"};
+static const char *const on_demand[] = {"syscall_enter",      "syscall_exit",
+					"tcp_sweep",	      "request_connections_seen",
+					"request_tls_forked", "request_tls_ended"};
 
-static const char *const probe_names[PROBES] = {[SCHED] = "sched",
-						[SYSCALL] = "syscall",
-						[DISK] = "disk",
-						[TCP] = "tcp",
-						[REQUEST] = "request"};
+static const char *const probe_names[PROBES] = {
+    [SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk",
+    [TCP] = "tcp",     [REQUEST] = "request", [TLS] = "tls"};
 
 /* What the kernel takes for each followed connection: 440 bytes and its own, rounded up. */
 #define REQUEST_CONNECTION_BYTES 512
 
-static bool is_on_demand(const char *name)
+/* Uprobes are attached to processes: see request_tls_events.h. */
+static bool is_on_demand(const struct bpf_program *bpf)
 {
 	for (size_t i = 0; i < sizeof(on_demand) / sizeof(*on_demand); i++)
-		if (!strcmp(on_demand[i], name))
+		if (!strcmp(on_demand[i], bpf_program__name(bpf)))
 			return true;
-	return false;
+	return bpf_program__type(bpf) == BPF_PROG_TYPE_KPROBE;
 }
 
 static void list_programs(struct probes *p, int index)
@@ -52,11 +52,11 @@ static void list_programs(struct probes *p, int index)
 		struct program *prog = &probe->program[probe->programs_n];
 
 		if (bpf_program__fd(bpf) < 0 || probe->programs_n == PROGRAMS_MAX ||
-		    s->progs_n == SHARED_PROGS)
+		    s->progs_n >= SHARED_PROGS)
 			continue;
 		prog->bpf = bpf;
 		prog->shared = s->progs_n++;
-		prog->always = !is_on_demand(bpf_program__name(bpf));
+		prog->always = !is_on_demand(bpf);
 		snprintf(s->prog[prog->shared].name, sizeof(s->prog[prog->shared].name), "%s",
 			 bpf_program__name(bpf));
 		s->prog[prog->shared].probe = index;
@@ -138,8 +138,10 @@ static int load_request(struct probes *p, struct btf *btf)
 static int load_one(struct probes *p, int index, struct btf *btf)
 {
 	struct probe *probe = &p->probe[index];
-	int err = index == REQUEST ? load_request(p, btf) : load_object(p, index, btf);
+	int err = index == TLS ? probes_open_tls(p) : 0;
 
+	if (!err)
+		err = index == REQUEST ? load_request(p, btf) : load_object(p, index, btf);
 	if (err)
 		return err;
 	list_programs(p, index);
@@ -233,6 +235,7 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 		snprintf(s->probe[i].name, sizeof(s->probe[i].name), "%s", probe_names[i]);
 		say(p, i, PROBE_OFF, enabled[i] ? "" : "switched off by configuration");
 	}
+	say(p, TLS, PROBE_OFF, "request.tls is empty");
 	libbpf_set_print(probe_reason_print);
 	err = open_skeletons(p);
 	if (err)
@@ -260,6 +263,32 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 out:
 	probes_free(p);
 	return err;
+}
+
+int probes_load_tls(struct probes *p, const struct config *config)
+{
+	struct btf *btf;
+
+	if (p->probe[TLS].loaded)
+		return 0;
+	btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return -errno;
+	p->config = config;
+	load_and_say(p, TLS, btf);
+	p->config = NULL;
+	btf__free(btf);
+	if (p->probe[TLS].loaded)
+		return 0;
+	log_warn("keeper", "requests inside TLS cannot be seen: %s", p->shared->probe[TLS].reason);
+	return -ENOTSUP;
+}
+
+void probes_say(struct probes *p, const char *probe, enum probe_phase phase, const char *reason)
+{
+	for (int i = 0; i < PROBES; i++)
+		if (!strcmp(probe_names[i], probe))
+			say(p, i, phase, reason);
 }
 
 void probes_free(struct probes *p)
@@ -303,6 +332,21 @@ int probes_attach(struct probes *p, const char *program, bool on)
 	struct program *prog = find_program(p, program);
 
 	return prog ? attach(p, prog, on) : -ENOENT;
+}
+
+int probes_program_fd(struct probes *p, const char *program)
+{
+	struct program *prog = find_program(p, program);
+
+	return prog ? bpf_program__fd(prog->bpf) : -ENOENT;
+}
+
+void probes_say_attached(struct probes *p, const char *program, bool on)
+{
+	struct program *prog = find_program(p, program);
+
+	if (prog)
+		p->shared->prog[prog->shared].attached = on;
 }
 
 int probes_shed(struct probes *p, const char *probe, bool shed, const char *why)

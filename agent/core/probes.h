@@ -38,7 +38,11 @@ struct probes;
 /* Loads every enabled probe and attaches what is always on. Never fails as a whole but for lack of
  * memory: s->probe[] says what works. probes_free() detaches and unloads everything. */
 int probes_load(const struct config *config, struct shared *s, struct probes **ret);
+/* Loads the probe "tls", which is wanted only by some: 0, or -errno, and the log says why. */
+int probes_load_tls(struct probes *p, const struct config *config);
 void probes_free(struct probes *p);
+/* Says in s->probe[] how a probe is. */
+void probes_say(struct probes *p, const char *probe, enum probe_phase phase, const char *reason);
 /* In a fresh child: closes the programs and links (which the keeper goes on holding), not the maps.
  */
 void probes_forget(struct probes *p);
@@ -55,6 +59,10 @@ bool probes_loaded(const struct probes *p, const char *probe);
 /* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not
  * loaded on this kernel). */
 int probes_attach(struct probes *p, const char *program, bool on);
+/* For programs that the caller attaches by himself: their descriptor (-ENOENT: not loaded), and to
+ * say that they are attached. */
+int probes_program_fd(struct probes *p, const char *program);
+void probes_say_attached(struct probes *p, const char *program, bool on);
 /* Detaches or attaches all that a probe always has on; says so in s->probe[]. */
 int probes_shed(struct probes *p, const char *probe, bool shed, const char *why);
 /* Opens (since_ns) or closes (0) the window of the syscall programs. */

@@ -27,6 +27,8 @@ static uint32_t entries_of(const struct probes *p, const char *name)
 	    {"cgroup_cpus", p->cpus},
 	    {"request_cpus", p->cpus},
 	    {"request_packet_works", p->cpus * REQUEST_PACKET_WORKS},
+	    {"request_tls_works", p->cpus * REQUEST_TLS_WORKS},
+	    {"request_tls_connections", p->config->request.connections / REQUEST_TLS_SHARE},
 	    {"tcp_connections", p->config->tcp.connections},
 	    {"request_service_counts", REQUEST_SERVICES * p->maps.request_shards},
 	    {"request_operation_counts", REQUEST_OPERATIONS * p->maps.request_shards},
@@ -98,8 +100,9 @@ void probes_list_maps(struct probes *p, int index)
 		const char *name = bpf_map__name(map);
 		uint32_t i;
 
-		for (i = 0; i < s->maps_n && strcmp(s->map[i].name, name) != 0; i++)
-			;
+		for (i = 0; i < SHARED_MAPS && i < s->maps_n; i++)
+			if (!strcmp(s->map[i].name, name))
+				break;
 		if (i < s->maps_n || i >= SHARED_MAPS || bpf_map__fd(map) < 0)
 			continue; /* shared with an earlier object */
 		snprintf(s->map[i].name, sizeof(s->map[i].name), "%s", name);

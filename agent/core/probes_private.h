@@ -11,7 +11,7 @@
 
 #define PROGRAMS_MAX 16
 
-enum { SCHED, SYSCALL, DISK, TCP, REQUEST, PROBES };
+enum { SCHED, SYSCALL, DISK, TCP, REQUEST, TLS, PROBES };
 
 struct program {
 	struct bpf_program *bpf;
@@ -38,6 +38,7 @@ struct probes {
 	struct tcp_bpf *tcp;
 	struct request_bpf *request_socket; /* one of these two */
 	struct request_packet_bpf *request_packet;
+	struct request_tls_bpf *request_tls; /* with either; NULL: not wanted so far */
 	const struct config *config; /* while loading */
 	uint32_t cpus;
 };
@@ -47,6 +48,8 @@ uint32_t probes_request_shards(uint32_t cpus);
 /* Opens the programs for one of the ways of seeing requests. */
 int probes_open_request(struct probes *p, bool packet);
 void probes_free_request(struct probes *p);
+/* Opens the programs for requests inside TLS, which add to what those above count. */
+int probes_open_tls(struct probes *p);
 /* What they share with the keeper; NULL if they are not loaded. */
 struct request_control *probes_request_control(struct probes *p);
 /* Attaches a program of type CGROUP_SKB to the root of cgroup2. NULL and errno if it cannot be. */

@@ -1,5 +1,5 @@
 /* probes_request.c - the two ways of seeing requests, of which one is opened: in the calls on
- * sockets, or in the packets at the root of cgroup2.
+ * sockets, or in the packets at the root of cgroup2; and the programs for requests inside TLS.
  *
  * Inputs: the configuration, /proc/self/mounts. Cost: nothing once it is loaded.
  */
@@ -16,10 +16,11 @@
 /* the skeletons need maps.h */
 #include "request.skel.h"
 #include "request_packet.skel.h"
+#include "request_tls.skel.h"
 
 #define CGROUP_ROOT_INODE 1
 
-/* What both programs are told before they are loaded: their sections have the same names. */
+/* What the programs are told before they are loaded: their sections have the same names. */
 #define TELL(p, skeleton)                                                                          \
 	do {                                                                                       \
 		(skeleton)->rodata->request_shards = (p)->maps.request_shards;                     \
@@ -65,11 +66,34 @@ int probes_open_request(struct probes *p, bool packet)
 	return err;
 }
 
+/* Others run in between on the same CPU: request_exclusive stays off. */
+int probes_open_tls(struct probes *p)
+{
+	struct request_tls_bpf *skeleton;
+
+	if (!p->probe[REQUEST].loaded) {
+		probe_reason_say("the request probe is not loaded");
+		return -ENOTSUP;
+	}
+	request_tls_bpf__destroy(p->request_tls); /* of a try that failed */
+	p->request_tls = NULL;
+	skeleton = request_tls_bpf__open();
+	if (!skeleton)
+		return -errno;
+	p->request_tls = skeleton;
+	p->probe[TLS].skeleton = skeleton->skeleton;
+	TELL(p, skeleton);
+	bpf_program__set_autoload(skeleton->progs.request_connections_seen, false);
+	return 0;
+}
+
 void probes_free_request(struct probes *p)
 {
 	request_bpf__destroy(p->request_socket);
 	request_packet_bpf__destroy(p->request_packet);
+	request_tls_bpf__destroy(p->request_tls);
 	p->request_socket = NULL;
+	p->request_tls = NULL;
 	p->request_packet = NULL;
 }
 

@@ -11,7 +11,7 @@
 
 #define SHARED_PROBES 8
 #define SHARED_PROGS 48
-#define SHARED_MAPS 48
+#define SHARED_MAPS 64
 #define SHARED_ROLES 8
 #define SHARED_REASON_MAX 200
 #define SHARED_DROP_REASONS 192 /* TCP_DROP_REASONS of maps.h */
@@ -101,6 +101,23 @@ struct shared_service {
 	char name[SHARED_SERVICE_NAME];
 };
 
+#define SHARED_TLS_PROCESSES 128
+#define SHARED_TLS_PATH 96
+
+/* written by the keeper: a process that matches request.tls */
+struct shared_tls_process {
+	pid_t pid;
+	uint32_t forked; /* by it, and watched because of it */
+	char comm[16];
+	char file[SHARED_TLS_PATH]; /* that it has OpenSSL from */
+	char reason[80];	    /* why it is not watched; "" if it is */
+};
+
+struct shared_tls {
+	uint32_t processes_n, left_out;
+	struct shared_tls_process process[SHARED_TLS_PROCESSES];
+};
+
 struct shared {
 	uint64_t started_ns; /* keeper, CLOCK_MONOTONIC */
 	uint64_t started_unix_s;
@@ -117,6 +134,7 @@ struct shared {
 	/* written by the agent: a hash of the operation's identity where the agent, by
 	 * request.untimed, set REQUEST_UNTIMED; 0: it did not */
 	uint64_t request_untimed[SHARED_OPERATIONS];
+	struct shared_tls tls;
 	char request_way[16];  /* keeper: "socket", "packet", "" if none */
 	uint64_t tcp_sweep_ns; /* how long the last sweep took */
 	uint32_t
