@@ -225,11 +225,32 @@ static void add_syscall(cJSON *to, const struct agent *a, uint64_t now_ns)
 	add_sampling_words(item, w.mode, ratio);
 }
 
+/* The processes that match request.tls. */
+static void add_tls(cJSON *to, const struct shared_tls *s)
+{
+	cJSON *tls = cJSON_AddObjectToObject(to, "tls");
+	cJSON *list = cJSON_AddArrayToObject(tls, "processes");
+
+	for (uint32_t i = 0; i < at_most(s->processes_n, SHARED_TLS_PROCESSES); i++) {
+		const struct shared_tls_process *p = &s->process[i];
+		cJSON *item = add_item(list);
+
+		cJSON_AddNumberToObject(item, "pid", p->pid);
+		ADD_FIELD(item, "name", p->comm);
+		ADD_FIELD(item, "file", p->file);
+		cJSON_AddBoolToObject(item, "watched", !p->reason[0]);
+		ADD_FIELD(item, "reason", p->reason);
+		cJSON_AddNumberToObject(item, "forked", p->forked);
+	}
+	cJSON_AddNumberToObject(tls, "left_out", s->left_out);
+}
+
 static void add_requests(cJSON *to, const struct agent *a)
 {
 	cJSON *requests = cJSON_AddObjectToObject(to, "requests");
 
 	ADD_FIELD(requests, "way", a->shared->request_way);
+	add_tls(requests, &a->shared->tls);
 	services_add_unseen(requests, a);
 }
 
