@@ -15,7 +15,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "kernel"))
-from lib import Failed, Series, Skip, Trimtab, check, main, until, wait_for  # noqa: E402,F401
+import lib  # noqa: E402
+from lib import Failed, Series, Skip, check, main, until, wait_for  # noqa: E402,F401
 
 REQUESTS = "trimtab_requests_total"
 DURATION = "trimtab_request_duration_seconds"
@@ -30,6 +31,18 @@ NAMES = ("trimtab_request*", "trimtab_http_responses_total", LOST)
 ENV = {"TRIMTAB_SYSCALL_MODE": "blocked", "TRIMTAB_TCP_SWEEP_MS": "2000"}
 SETTLE_S = 5  # for a count to become what it must be, once the load has ended
 RATIO, FLOOR_S = 0.10, 5e-6  # how far a quantile may be from the truth
+
+
+class Trimtab(lib.Trimtab):
+    """The program, of which nothing can be expected if its probe was refused."""
+
+    def __enter__(self):
+        super().__enter__()
+        refused = {p["name"]: p["reason"] for p in self.status()["probes"]
+                   if p["name"].startswith("request") and p["reason"]}
+        if refused:
+            print(f"# probes refused: {refused}", flush=True)
+        return self
 
 
 def need(module):

@@ -65,14 +65,16 @@ def test_python_threads():
     sleeper("sleep_threads.py")
 
 
-def test_short():
-    """Requests that take some 50 us, one after the other."""
-    with Sleeper("sleep_single.py") as server:
-        served = Watch(program, server.port, "http")
-        ask(server.port, [[0] * 3000])
-        truth = server.report()
-        served.read()
-        near("p50", served.quantile(0.5, operation="GET /sleep"), quantile(truth, 0.5))
+def test_microseconds():
+    """Nothing to do, a little, and up to 300 us, by a server that adds nothing of its own."""
+    with Sleeper("spin.c") as server:
+        for low, high in ((0, 0), (5, 15), (10, 300)):
+            stream, served = random.Random(high), Watch(program, server.port, "http")
+            with Http(server.port) as c:
+                for _ in range(2000):
+                    check(c.get(f"/spin?us={stream.randint(low, high)}")[0] == 200, "no answer")
+            truth = server.report()
+            served.read().like(truth, operation="GET /spin")
 
 
 def test_queue_before_a_single_thread():
@@ -188,6 +190,6 @@ def test_pipelined():
 if __name__ == "__main__":
     with Trimtab(ENV) as program:
         raise SystemExit(main([
-            test_node, test_python_asyncio, test_python_threads, test_short,
+            test_node, test_python_asyncio, test_python_threads, test_microseconds,
             test_queue_before_a_single_thread, test_nginx_and_what_it_calls, test_redis_script,
             test_redis_behind_a_busy_one, test_postgresql, test_pipelined]))

@@ -56,6 +56,7 @@ class Server:
     """A child process. `command` and `ready` are a kind's own."""
 
     user = None  # whom it runs as
+    group = None  # the directory of the cgroup that it joins
     end_signal = signal.SIGTERM
 
     def __init__(self):
@@ -95,6 +96,9 @@ class Server:
         account = pwd.getpwnam(self.user) if self.user else None
 
         def become():
+            if self.group:
+                with open(os.path.join(self.group, "cgroup.procs"), "w") as f:
+                    f.write("0")
             if account:
                 os.setgroups([])
                 os.setgid(account.pw_gid)
@@ -421,11 +425,15 @@ class Sleeper(Server):
         self.name = name
 
     def command(self):
-        runner = program("node") if self.name.endswith(".mjs") else sys.executable
-        return [runner, os.path.join(HERE, "servers", self.name), self.port]
+        source = os.path.join(HERE, "servers", self.name)
+        if self.name.endswith(".c"):
+            built = os.path.join(self.dir, self.name[:-2])
+            output("gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-o", built, source)
+            return [built, self.port]
+        return [program("node") if self.name.endswith(".mjs") else sys.executable, source, self.port]
 
     def report(self):
-        """What each GET /sleep since the last report took in the server, in seconds."""
+        """What each request since the last report took in the server, in seconds."""
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_S)
         with contextlib.closing(c):
             c.request("GET", "/report")

@@ -1,5 +1,5 @@
 """sleep_single.py PORT - as sleep.mjs, by one thread that sleeps while everybody else waits, first
-come, first served. Without sleep (ms=0) it is as quick as a server in Python can be."""
+come, first served."""
 import json
 import selectors
 import socket
