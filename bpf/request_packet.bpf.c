@@ -93,6 +93,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define TCP_SYN 2
 #define TCP_RST 4
 
+#define PACKET_FEW 64
 #define INTRODUCED 255
 #define INTRODUCE_TRIES 16
 
@@ -173,6 +174,16 @@ static __always_inline bool find_segment(struct __sk_buff *skb, struct segment *
 	return ret->bytes || ret->ends;
 }
 
+/* Brings n bytes of the payload into the window. */
+static __always_inline bool load(struct __sk_buff *skb, struct request_work *w, __u64 n)
+{
+	verifier_sees(n); /* one bound at a time */
+	if ((__s64)n < 1)
+		return false;
+	verifier_sees(n);
+	return n <= REQUEST_WINDOW && !bpf_skb_load_bytes(skb, w->from, &w->bytes[REQUEST_HELD], n);
+}
+
 /* See request_follow.bpf.h. */
 static __always_inline int request_fill(struct __sk_buff *skb, struct request_work *w)
 {
@@ -191,13 +202,9 @@ static __always_inline int request_fill(struct __sk_buff *skb, struct request_wo
 		return -1;
 	if (n > REQUEST_WINDOW)
 		n = REQUEST_WINDOW;
+	if (!load(skb, w, n))
+		return -1;
 	w->end = REQUEST_HELD + n;
-	verifier_sees(n); /* one bound at a time */
-	if ((__s64)n < 1)
-		return -1;
-	verifier_sees(n);
-	if (n > REQUEST_WINDOW || bpf_skb_load_bytes(skb, w->from, &w->bytes[REQUEST_HELD], n))
-		return -1;
 	w->from += n;
 	w->total -= n;
 	return 1;
@@ -460,6 +467,24 @@ static __always_inline void end_connection(struct request_connection *c)
 	c->following = FOLLOW_NOTHING;
 }
 
+/* A segment of few bytes that is one request or answer, or several alike: nearly all are. */
+static __always_inline bool passed_few(REQUEST_PARAMS, enum request_flow flow)
+{
+	int event;
+
+	if (w->total > PACKET_FEW || w->parser.held || w->parser.skip || !load(skb, w, w->total))
+		return false;
+	w->at = REQUEST_HELD;
+	w->end = REQUEST_HELD + w->total;
+	event = request_step_once(w, c->protocol, flow);
+	if (w->at >= w->end && request_take_only(REQUEST_BOTH, event)) {
+		c->parser[flow] = w->parser;
+		return true;
+	}
+	w->parser = c->parser[flow]; /* once more, with care */
+	return false;
+}
+
 static __always_inline void passed_payload(struct __sk_buff *skb, struct bpf_sock *sk,
 					   struct request_connection *c, struct request_work *w,
 					   enum request_flow flow)
@@ -474,13 +499,15 @@ static __always_inline void passed_payload(struct __sk_buff *skb, struct bpf_soc
 		w->in_flight = request_in_flight(c);
 	}
 	if (unlikely(c->following != FOLLOW_REQUESTS)) {
-		if (!passed_unknown(skb, sk, c, w, flow))
-			return;
-	} else {
-		w->parser = c->parser[flow];
-		window_begin(w, c->held[flow]);
+		if (passed_unknown(skb, sk, c, w, flow))
+			request_follow(REQUEST_BOTH, flow);
+		return;
 	}
-	request_follow(REQUEST_BOTH, flow);
+	w->parser = c->parser[flow];
+	if (!passed_few(REQUEST_BOTH, flow)) {
+		window_begin(w, c->held[flow]);
+		request_follow(REQUEST_BOTH, flow);
+	}
 	if (unlikely(w->slow_ns))
 		request_sample(REQUEST_C, REQUEST_W);
 }
