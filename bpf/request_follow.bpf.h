@@ -317,6 +317,7 @@ __noinline int request_turn(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 flow)
 								: REQUEST_LOST_REASONS);
 			if (event == REQUEST_STREAM && request_is_tls(w))
 				c->following = FOLLOW_TLS;
+			w->at = w->end;
 			return 1;
 		}
 		request_take(REQUEST_C, REQUEST_W, event);
