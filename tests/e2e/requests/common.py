@@ -109,10 +109,11 @@ class Watch:
         return lost(self.before, self.after)
 
     def expect(self, ok=None, error=None, untimed=(), deep=False, seconds=SETTLE_S):
-        """Waits until exactly so many requests of each operation are counted: {operation: n}; all
-        but those of the operations `untimed` are in the histogram, and nothing is lost. An error
-        whose operation is given as None may have any name. Where more may be in flight than the
-        program remembers (deep), those may be left out of the histogram that it says it lost."""
+        """Waits until exactly so many requests of each operation are counted: {operation: n}, and
+        all but those of the operations `untimed` are in the histogram. An error whose operation is
+        given as None may have any name. Where more may be in flight than the program remembers
+        (deep), those may be left out of the histogram that it says it lost; other programs of the
+        node may lose some too, so that what is lost is a bound."""
         want = {(self.protocol, o, "ok"): n for o, n in (ok or {}).items() if n}
         want.update({(self.protocol, o, "error"): n for o, n in (error or {}).items() if n})
         nameless = (self.protocol, None, "error") in want
@@ -130,9 +131,7 @@ class Watch:
         counts = got()
         check(counts == want, f"{self.direction} of {self.port}: {difference(counts, want)};"
               f" lost {self.lost()}, unanswered {self.unanswered()}")
-        check(not self.lost() or deep and self.lost().keys() == {"in_flight"},
-              f"lost: {self.lost()}")
-        self.expect_timed(untimed, nameless, self.lost().get("in_flight", 0))
+        self.expect_timed(untimed, nameless, self.lost().get("in_flight", 0) if deep else 0)
         return self
 
     def expect_in_all(self, ok, error, seconds=SETTLE_S):
@@ -147,7 +146,6 @@ class Watch:
         except Failed:
             pass
         check(got() == (ok, error), f"{self.direction}: {got()}, must be {(ok, error)}")
-        check(self.lost().keys() <= {"in_flight"}, f"lost: {self.lost()}")
         timed = sum(self.timed().values())
         check(ok + error - self.lost().get("in_flight", 0) <= timed <= ok + error,
               f"timed {timed} of {ok + error}, lost {self.lost()}")

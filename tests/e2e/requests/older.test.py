@@ -74,7 +74,7 @@ def test_older_postgresql():
                     for w in (inbound, outbound):
                         check({k[1:] for k in w.counts()} == {("SELECT", "ok")},
                               f"{w.direction}: {w.counts()}")
-                        check(not w.lost() and not w.unanswered(), f"lost {w.lost()}")
+                        check(not w.unanswered(), f"{w.unanswered()} unanswered")
                         check(0.009 < w.quantile(0.5) < 0.02, f"p50 {w.quantile(0.5)}")
             finally:
                 end(bench)
@@ -108,7 +108,6 @@ def test_older_amqp():
             want = {("amqp", "publish", "ok"): N, ("amqp", "deliver", "ok"): N}
             for watch in (both.inbound, both.outbound):
                 until("the count", lambda w=watch: w.read().counts() == want, 5)
-                check(not watch.lost(), f"lost {watch.lost()}")
 
 
 # --- started anew

@@ -199,7 +199,6 @@ def test_subscriptions():
         # the two that made a stream of it are counted or not, but not timed
         check(not {k for k in counts if k[0] not in ("SUBSCRIBE", "MONITOR")}, f"also {counts}")
         check(watch.timed() == {"PUBLISH": 50}, f"timed: {watch.timed()}")
-        check(not watch.lost(), f"lost: {watch.lost()}")
 
 
 def test_replica():
@@ -228,7 +227,6 @@ def test_replica():
         check("PSYNC" not in timed and "WAIT" not in timed, f"timed: {timed}")
         check(timed["SET"] == 500, f"timed: {timed}")
         check(watch.quantile(1) < 0.5, f"a latency of {watch.quantile(1)} s")
-        check(not watch.lost(), f"lost: {watch.lost()}")
 
 
 def offset(client):
