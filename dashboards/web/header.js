@@ -20,7 +20,7 @@ export function readStatus(s) {
 	};
 }
 
-const CHOSEN = /by configuration|\.enabled is false/; // off because somebody wanted it so
+const CHOSEN = /by configuration|\.enabled is false|request\.tls is empty/; // off because somebody wanted it so
 
 /* [{text, chosen}]: all that does not run */
 function troubles(status) {
