@@ -435,14 +435,20 @@ int request_tls_free(struct pt_regs *ctx)
 	return 0;
 }
 
-/* What a watched process forks is watched: its uprobes go with it, too. */
+/* What a watched process forks is watched: its uprobes go with it, if they are those of the task
+ * that forks. The keeper attached to the first task of a process; others may be older than that. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(request_tls_forked, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 tgid = child->tgid, one = 1;
+	__u32 tgid = child->tgid, from = parent->tgid, root, *of_parent;
 
-	if (child->pid == tgid && tls_is_watched(parent->tgid))
-		bpf_map_update_elem(&request_tls_processes, &tgid, &one, BPF_ANY);
+	if (child->pid != tgid)
+		return 0;
+	of_parent = bpf_map_lookup_elem(&request_tls_processes, &from);
+	if (!of_parent)
+		return 0;
+	root = parent->pid == from ? *of_parent : 0;
+	bpf_map_update_elem(&request_tls_processes, &tgid, &root, BPF_ANY);
 	return 0;
 }
 

@@ -39,7 +39,8 @@ struct tls_thread {
 	struct tls_peer peer;
 };
 
-/* The processes that are watched: told by the keeper, kept up by forks and exits. */
+/* The processes that are watched, with the keeper's number (from 1) for the one whose uprobes they
+ * have; 0: they may have none. Told by the keeper, kept up by forks and exits. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, REQUEST_TLS_PROCESSES);

@@ -127,12 +127,19 @@ static void drop_file(struct request_tls *t, struct tls_file *f)
 
 /* --- processes */
 
+static void close_events(struct tls_process *p)
+{
+	for (unsigned i = 0; i < p->files_n; i++)
+		request_tls_events_detach(p->file[i].fds);
+	if (p->guard >= 0)
+		close(p->guard);
+}
+
 static void release(struct request_tls *t, struct tls_process *p)
 {
 	uint32_t tgid = p->pid;
 
-	for (unsigned i = 0; i < p->files_n; i++)
-		request_tls_events_detach(p->file[i].fds);
+	close_events(p);
 	bpf_map_delete_elem(probes_map_fd(t->probes, PROCESSES), &tgid);
 	*p = (struct tls_process){};
 }
@@ -149,7 +156,8 @@ static struct tls_process *process_of(struct request_tls *t, pid_t pid, uint64_t
 			empty = p;
 	}
 	if (empty)
-		*empty = (struct tls_process){.pid = pid, .started = started};
+		*empty = (struct tls_process){
+		    .pid = pid, .started = started, .guard = request_tls_events_guard(pid)};
 	return empty;
 }
 
@@ -161,8 +169,8 @@ static bool has_file(const struct tls_process *p, unsigned file)
 	return false;
 }
 
-/* The process that this one was forked from, if it is watched for that reason. */
-static struct tls_process *forked_from(struct request_tls *t, pid_t pid, unsigned file)
+/* The process whose uprobes this one has by inheritance. */
+static struct tls_process *root_of(struct request_tls *t, pid_t pid, unsigned file)
 {
 	uint32_t tgid = pid, root = 0;
 	struct tls_process *p;
@@ -175,10 +183,10 @@ static struct tls_process *forked_from(struct request_tls *t, pid_t pid, unsigne
 }
 
 /* The uprobes first: what forks in between is attached to by the next look. */
-static int attach(struct request_tls *t, pid_t pid, const char *comm, const char *path,
-		  unsigned file)
+static int attach(struct request_tls *t, pid_t pid, uint64_t started, const char *comm,
+		  const char *path, unsigned file)
 {
-	struct tls_process *p = process_of(t, pid, request_tls_started(pid));
+	struct tls_process *p = process_of(t, pid, started);
 	uint32_t tgid = pid, root;
 	int err;
 
@@ -198,27 +206,43 @@ static int attach(struct request_tls *t, pid_t pid, const char *comm, const char
 		p->file[p->files_n++].file = file;
 		bpf_map_update_elem(probes_map_fd(t->probes, PROCESSES), &tgid, &root, BPF_ANY);
 	} else if (!p->files_n) {
-		*p = (struct tls_process){};
+		release(t, p);
 	}
 	return err;
 }
 
-/* Attaches to what a process has OpenSSL from. 1: it, or what it was forked from, is attached to.
- */
+/* What was forked is left to the process that forked it. If that one was forked itself, both are
+ * attached to: see request_tls_events.h. */
+static int attach_unless_forked(struct request_tls *t, pid_t pid, const char *comm,
+				const char *path, unsigned file)
+{
+	struct tls_process *root = root_of(t, pid, file);
+	char parents_comm[TLS_COMM_MAX];
+	uint64_t started;
+	pid_t parent, other;
+
+	if (!request_tls_origin(pid, &started, &parent))
+		return -ESRCH;
+	if (root && root->pid == parent) {
+		root->forked++;
+		return 0;
+	}
+	if (root && root_of(t, parent, file) == root && request_tls_comm(parent, parents_comm)) {
+		uint64_t parents_start;
+
+		if (request_tls_origin(parent, &parents_start, &other))
+			attach(t, parent, parents_start, parents_comm, path, file);
+	}
+	return attach(t, pid, started, comm, path, file);
+}
+
+/* Sees to what a process has OpenSSL from. 0 or -errno. */
 static int take_library(struct request_tls *t, pid_t pid, const char *comm, struct tls_library *l)
 {
-	int file = file_of(t, l->fd), err = file < 0 ? file : 0;
-	struct tls_process *root;
+	int file = file_of(t, l->fd);
 
 	close(l->fd);
-	if (err)
-		return err;
-	root = forked_from(t, pid, file);
-	if (root) {
-		root->forked++;
-		return 1;
-	}
-	return attach(t, pid, comm, l->path, file) ?: 1;
+	return file < 0 ? file : attach_unless_forked(t, pid, comm, l->path, file);
 }
 
 static void look_at(struct request_tls *t, pid_t pid, const char *comm)
@@ -229,7 +253,7 @@ static void look_at(struct request_tls *t, pid_t pid, const char *comm)
 
 	for (unsigned i = 0; i < n; i++) {
 		one = take_library(t, pid, comm, &library[i]);
-		if (one > 0 || result == -ENOENT)
+		if (!one || result == -ENOENT)
 			result = one;
 	}
 	if (result == -ENOENT) {
@@ -237,7 +261,7 @@ static void look_at(struct request_tls *t, pid_t pid, const char *comm)
 			return;
 		result = take_library(t, pid, comm, &library[0]);
 	}
-	if (result < 0)
+	if (result && result != -ESRCH)
 		say_not(t, pid, comm, library[0].path, result);
 }
 
@@ -442,8 +466,8 @@ void request_tls_run(struct request_tls *t, uint64_t now)
 void request_tls_forget(struct request_tls *t)
 {
 	for (int i = 0; i < TLS_PROCESSES; i++)
-		for (unsigned j = 0; j < t->process[i].files_n; j++)
-			request_tls_events_detach(t->process[i].file[j].fds);
+		if (t->process[i].pid)
+			close_events(&t->process[i]);
 	for (int i = 0; i < TLS_FILES; i++)
 		if (t->file[i].used && !t->file[i].err)
 			request_tls_events_detach(t->file[i].events.holder);

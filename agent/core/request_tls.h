@@ -41,6 +41,7 @@ struct tls_process {
 	bool seen;	  /* by this look */
 	uint32_t forked;  /* processes that are watched because of it, at this look */
 	char comm[16], path[TLS_PATH_MAX]; /* of the first file */
+	int guard;
 	unsigned files_n;
 	struct {
 		unsigned file;

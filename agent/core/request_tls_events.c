@@ -153,12 +153,11 @@ static int define(int tracefs, int fd, unsigned number, enum tls_place place,
 	return err ?: read_id(tracefs, event);
 }
 
-static int open_event(int id, pid_t pid, bool inherit)
+static int open_event(uint32_t type, uint64_t config, pid_t pid, bool inherit)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT,
+	struct perf_event_attr attr = {.type = type,
 				       .size = sizeof(attr),
-				       .config = id,
-				       .sample_period = 1,
+				       .config = config,
 				       .disabled = 1,
 				       .inherit = inherit};
 	int fd = syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
@@ -166,9 +165,14 @@ static int open_event(int id, pid_t pid, bool inherit)
 	return fd < 0 ? -errno : fd;
 }
 
+int request_tls_events_guard(pid_t pid)
+{
+	return open_event(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_DUMMY, pid, false);
+}
+
 static int hold(int id, int program)
 {
-	int fd = open_event(id, getpid(), false), err;
+	int fd = open_event(PERF_TYPE_TRACEPOINT, id, getpid(), false), err;
 
 	if (fd < 0 || !ioctl(fd, PERF_EVENT_IOC_SET_BPF, program))
 		return fd;
@@ -227,7 +231,7 @@ int request_tls_events_attach(const struct tls_events *e, pid_t pid, int ret_fds
 	for (int i = 0; i < TLS_PLACES && !err; i++) {
 		if (e->id[i] < 0)
 			continue;
-		ret_fds[i] = open_event(e->id[i], pid, true);
+		ret_fds[i] = open_event(PERF_TYPE_TRACEPOINT, e->id[i], pid, true);
 		if (ret_fds[i] < 0)
 			err = ret_fds[i];
 	}

@@ -49,33 +49,43 @@ static const char *path_of_cgroup(char *text)
 	return v2 && (v2[1] || !memory) ? v2 : memory ? memory : "";
 }
 
+bool request_tls_comm(pid_t pid, char ret[TLS_COMM_MAX])
+{
+	if (!read_file(pid, "comm", ret, TLS_COMM_MAX))
+		return false;
+	ret[strcspn(ret, "\n")] = '\0';
+	return true;
+}
+
 bool request_tls_matches(pid_t pid, const regex_t *watched, char ret_comm[TLS_COMM_MAX])
 {
 	char cgroup[CGROUP_BYTES];
 
-	if (!read_file(pid, "comm", ret_comm, TLS_COMM_MAX))
+	if (!request_tls_comm(pid, ret_comm))
 		return false;
-	ret_comm[strcspn(ret_comm, "\n")] = '\0';
 	if (!regexec(watched, ret_comm, 0, NULL, 0))
 		return true;
 	return read_file(pid, "cgroup", cgroup, sizeof(cgroup)) &&
 	       !regexec(watched, path_of_cgroup(cgroup), 0, NULL, 0);
 }
 
-uint64_t request_tls_started(pid_t pid)
+bool request_tls_origin(pid_t pid, uint64_t *ret_started, pid_t *ret_parent)
 {
 	unsigned long long started;
 	char text[1024], *end;
+	int parent;
 
 	if (!read_file(pid, "stat", text, sizeof(text)))
-		return 0;
+		return false;
 	end = strrchr(text, ')'); /* of the name, which may hold anything */
 	if (!end || sscanf(end + 1,
-			   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-			   "%*d %*d %*d %*d %llu",
-			   &started) != 1)
-		return 0;
-	return started;
+			   " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			   "%*d %*d %llu",
+			   &parent, &started) != 2)
+		return false;
+	*ret_started = started;
+	*ret_parent = parent;
+	return true;
 }
 
 static void keep_path(struct tls_library *l, const char *path)

@@ -23,8 +23,9 @@ struct tls_library {
 
 /* Whether its name, or the path of its cgroup, matches. */
 bool request_tls_matches(pid_t pid, const regex_t *watched, char ret_comm[TLS_COMM_MAX]);
-/* When it started, in ticks; 0: it is gone. */
-uint64_t request_tls_started(pid_t pid);
+/* When it started, in ticks, and who forked it. False: it is gone. */
+bool request_tls_origin(pid_t pid, uint64_t *ret_started, pid_t *ret_parent);
+bool request_tls_comm(pid_t pid, char ret[TLS_COMM_MAX]);
 /* Opens the libraries that may be OpenSSL's, at most `max`; returns how many. */
 unsigned request_tls_libraries(pid_t pid, struct tls_library *ret, unsigned max);
 /* Opens the executable. False: it has none (a thread of the kernel), or is gone. */
