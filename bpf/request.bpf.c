@@ -30,11 +30,11 @@ char LICENSE[] SEC("license") = "GPL";
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
 #define REQUEST_FEW 48
-#define TICKS_FEW 3	     /* the count of ticks is too coarse below */
-#define TICKS_TO_KNOW 20     /* until their length is known to 5 % */
-#define TICKS_SLACK_US 15000 /* more than a tick, less than an acknowledgement is delayed */
+#define TICKS_FEW 3		/* the count of ticks is too coarse below */
+#define TICKS_TO_KNOW 20	/* until their length is known to 5 % */
+#define TICKS_SLACK_US 15000	/* more than a tick, less than an acknowledgement is delayed */
 #define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
-#define REQUEST_PIECES_EMPTY 4 /* empty vectors passed over in a row */
+#define REQUEST_PIECES_EMPTY 4	/* empty vectors passed over in a row */
 
 /* what a system call's second argument points to */
 enum call_memory { MEMORY_NONE, MEMORY_BYTES, MEMORY_VECTOR, MEMORY_MESSAGE };
@@ -161,8 +161,8 @@ static __always_inline bool message_of(struct request_work *w, __u64 address)
 	return true;
 }
 
-/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own sends;
- * if that holds for the whole connection, work->flags says why (enum request_following). */
+/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own
+ * sends; if that holds for the whole connection, work->flags says why (enum request_following). */
 static __always_inline bool find_memory(struct request_work *w, struct task_struct *task,
 					__u32 bytes)
 {
@@ -305,8 +305,8 @@ static __always_inline bool recognise(struct request_connection *c, struct reque
 
 /* --- one call */
 
-/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most. How
- * long a tick is, two moments tell. */
+/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most.
+ * How long a tick is, two moments tell. */
 static __always_inline __u64 came_ticks_ago_us(struct tcp_sock *tp, __u64 now)
 {
 	__u64 jiffies = bpf_jiffies64(), passed;
@@ -603,8 +603,8 @@ int BPF_PROG(request_arrived, struct sock *sk)
 	return 0;
 }
 
-/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as one),
- * or that it is just reading. */
+/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as
+ * one), or that it is just reading. */
 static __always_inline bool is_unread(struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);

@@ -178,8 +178,8 @@ struct request_service {
 	struct request_key key;
 	__u32 operations; /* slots it took, at most REQUEST_OPERATIONS_EACH */
 	__u32 sampled_ms; /* when its last slow request was */
-	char comm[16]; /* of the task that was met first: a name if the cgroup gives none */
-	__u64 slow_ns; /* written by the agent: slower requests are sampled; 0: none */
+	char comm[16];	  /* of the task that was met first: a name if the cgroup gives none */
+	__u64 slow_ns;	  /* written by the agent: slower requests are sampled; 0: none */
 };
 
 #define REQUEST_OPERATIONS_EACH 64 /* operations of one service told apart; the rest is "other" */
@@ -220,9 +220,9 @@ struct request_control {
 	__u32 connections;
 	__u32 next_service, next_operation; /* the number of slots: none is free */
 	__u32 pad;
-	__u64 clock_jiffies, clock_ns; /* the kernel's count of ticks at a moment; 0: none yet */
-	__u32 seen;			    /* connections met by the count that runs */
-	__u32 seen_of[REQUEST_SERVICES];    /* ... that carry requests of a service */
+	__u64 clock_jiffies, clock_ns;	 /* the kernel's count of ticks at a moment; 0: none yet */
+	__u32 seen;			 /* connections met by the count that runs */
+	__u32 seen_of[REQUEST_SERVICES]; /* ... that carry requests of a service */
 };
 
 #define REQUEST_PACKET_WORKS 4 /* packets only: places to work in, of a CPU */

@@ -39,7 +39,7 @@ struct probes {
 	struct request_bpf *request_socket; /* one of these two */
 	struct request_packet_bpf *request_packet;
 	struct request_tls_bpf *request_tls; /* with either; NULL: not wanted so far */
-	const struct config *config; /* while loading */
+	const struct config *config;	     /* while loading */
 	uint32_t cpus;
 };
 

@@ -61,8 +61,7 @@ static void set_label(struct request_service_slot *x, const char *name)
 	if (x->key.port)
 		snprintf(x->label, sizeof(x->label), "%s:%u", name, x->key.port);
 	else
-		snprintf(x->label, sizeof(x->label), "%s:%s", name,
-			 x->key.inside ? "tls" : "unix");
+		snprintf(x->label, sizeof(x->label), "%s:%s", name, x->key.inside ? "tls" : "unix");
 }
 
 /* True if it has its name now. */
