@@ -9,6 +9,14 @@
 
 #define CGROUP_BYTES 4096
 
+/* Names are the processes' own: only printable ASCII is passed on. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 /* Reads a file of a process, at most size - 1 bytes, and ends them with a NUL. False: it is gone.
  */
 static bool read_file(pid_t pid, const char *name, char *ret, size_t size)
@@ -54,6 +62,7 @@ bool request_tls_comm(pid_t pid, char ret[TLS_COMM_MAX])
 	if (!read_file(pid, "comm", ret, TLS_COMM_MAX))
 		return false;
 	ret[strcspn(ret, "\n")] = '\0';
+	make_printable(ret);
 	return true;
 }
 
@@ -96,6 +105,7 @@ static void keep_path(struct tls_library *l, const char *path)
 		snprintf(l->path, sizeof(l->path), "%s", path);
 	else
 		snprintf(l->path, sizeof(l->path), "...%s", path + n - (sizeof(l->path) - 4));
+	make_printable(l->path);
 }
 
 /* libssl.so.3, and libssl-1a2b3c4d.so.1.1 as wheels of Python have it */

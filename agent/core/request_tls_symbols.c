@@ -91,7 +91,7 @@ static void take_symbol(struct elf *e, const Elf64_Sym *s)
 		return;
 	for (int f = 0; f < FUNCTIONS; f++)
 		for (uint32_t i = 0; i < e->names_n[f]; i++)
-			if (s->st_name == e->name[f][i])
+			if (s->st_name == e->name[f][i] && !e->address[f])
 				e->address[f] = s->st_value;
 }
 
@@ -125,19 +125,19 @@ static int find_symbols(struct elf *e, const Elf64_Shdr *symbols)
 	return 0;
 }
 
-/* Those that are exported are enough, if there are any. */
+/* An executable may export some of them only. */
 static int find_functions(struct elf *e)
 {
 	const uint32_t types[] = {SHT_DYNSYM, SHT_SYMTAB};
 	int err = 0;
 
-	for (size_t t = 0; t < sizeof(types) / sizeof(*types) && !e->address[READ]; t++)
+	for (size_t t = 0; t < sizeof(types) / sizeof(*types); t++)
 		for (int i = 0; i < e->header.e_shnum && !err; i++)
 			if (e->section[i].sh_type == types[t])
 				err = find_symbols(e, &e->section[i]);
-	if (err)
-		return err;
-	return e->address[READ] && e->address[WRITE] ? 0 : -ENOENT;
+	if (e->address[READ] && e->address[WRITE])
+		return 0;
+	return err ?: -ENOENT;
 }
 
 /* 0: it is not code. */

@@ -6,7 +6,7 @@
  * rest.
  *
  * The file may be anybody's: all of it is read with pread(), nothing in it is trusted. Bounds:
- * 64 MB of names, 64 MB of symbols; 70 KB of memory. Cost: 1 ms for libssl, 50 ms for Node.
+ * 64 MB of names, 64 MB of symbols; 0.4 MB of memory. Cost: 0.2 ms for libssl, 70 ms for Node.
  */
 #ifndef TRIMTAB_REQUEST_TLS_SYMBOLS_H
 #define TRIMTAB_REQUEST_TLS_SYMBOLS_H
