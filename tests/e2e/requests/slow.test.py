@@ -6,8 +6,7 @@ import os
 import time
 
 from common import ENV, Trimtab, check, main, near, until
-from lib import LOAD, Loop, aligned, end, start
-from raw import Raw, response, to_end_of
+from lib import LOAD, between, end, start
 from servers import Http, Sleeper
 
 SLOW_MS = 20
@@ -27,7 +26,7 @@ def samples(server, n=1):
 def adds_up(s):
     parts = s["run_queue_seconds"] + s["cpu_seconds"] + s["blocked_seconds"]
     near("the parts", parts, s["duration_seconds"], 1e-4)
-    check(0 <= s["disk_seconds"] <= s["blocked_seconds"] + 1e-4, f"disk of {s}")
+    check(0 <= s["disk_seconds"] <= s["blocked_seconds"] + 1e-3, f"disk of {s}")
 
 
 def test_what_it_was():
@@ -53,8 +52,10 @@ def test_not_slow():
     with Sleeper("sleep_single.py") as server, Http(server.port) as c:
         for ms in (1, 5, 10, 2 * SLOW_MS):
             c.get(f"/sleep?ms={ms}")
-        found = samples(server)
-        check(len(found) == 1 and found[0]["duration_seconds"] > 0.04, f"samples {found}")
+        found = [s["duration_seconds"] for s in samples(server)]
+        slow = [t for t in server.report() if t > 0.95 * SLOW_MS / 1000]
+        check(min(found) >= SLOW_MS / 1000 and len(found) <= len(slow),
+              f"samples of {found} s, the server took {slow}")
 
 
 def test_asleep():
@@ -73,6 +74,13 @@ def schedstat(pid):
         return [int(word) / 1e9 for word in f.read().split()[:2]]
 
 
+def stolen(cpu):
+    """Seconds that the host of a virtual machine did not run this CPU: a task on it seems blocked."""
+    with open("/proc/stat") as f:
+        steal = next(line.split()[8] for line in f if line.startswith(f"cpu{cpu} "))
+    return int(steal) / os.sysconf("SC_CLK_TCK")
+
+
 def test_busy_on_a_contended_cpu():
     """Three others want the same CPU: what the kernel accounts to the server is in the sample."""
     cpu = max(os.sched_getaffinity(0))
@@ -80,45 +88,34 @@ def test_busy_on_a_contended_cpu():
         os.sched_setaffinity(server.process.pid, {cpu})
         others = [start(LOAD, "spin", 60, "--cpu", cpu) for _ in range(3)]
         try:
-            # it spins by the clock: 200 ms, of which it has the CPU for a part
-            ran, waited = schedstat(server.process.pid)
-            c.get("/spin?us=200000")
+            steal, (ran, waited) = stolen(cpu), schedstat(server.process.pid)
+            began = time.monotonic()
+            c.get("/spin?us=200000")  # by the clock; it has the CPU for a part of it
+            took = time.monotonic() - began
             now_ran, now_waited = schedstat(server.process.pid)
+            steal = stolen(cpu) - steal
         finally:
             for process in others:
                 end(process)
         s = samples(server)[0]
         adds_up(s)
-        # a switch between the reading of the request and that of the file
-        near("waited", s["run_queue_seconds"], now_waited - waited, 0.01)
-        near("ran", s["cpu_seconds"], now_ran - ran, 0.005)
+        outside = took - s["duration_seconds"] + 1e-3  # on the way to the server and back
+        between("waited", s["run_queue_seconds"], now_waited - waited - outside,
+                now_waited - waited + 1e-3)
+        between("ran", s["cpu_seconds"], now_ran - ran - outside, now_ran - ran + 1e-3)
         check(s["run_queue_seconds"] > 0.3 * s["duration_seconds"], f"it did not wait: {s}")
-        check(s["blocked_seconds"] < 0.02, f"blocked: {s}")
+        check(s["blocked_seconds"] < 0.02 + 2 * steal, f"blocked, {steal} s stolen: {s}")
 
 
 def test_waiting_for_a_disk():
-    """A server that reads from a device directly: the calls' own time is a bound."""
-    with Loop(mib=64, direct=True) as loop:
-        times = []
-
-        def handler(connection):
-            fd, buffer = os.open(loop.path, os.O_RDONLY | os.O_DIRECT), aligned(1 << 20)
-            while to_end_of(connection):
-                began = time.perf_counter()
-                at = 0
-                while time.perf_counter() - began < 0.06:
-                    os.preadv(fd, [buffer], at % (64 << 20))
-                    at += 1 << 20
-                times.append(time.perf_counter() - began)
-                connection.sendall(response())
-            os.close(fd)
-
-        with Raw(handler) as server, Http(server.port) as c:
-            c.get("/disk")
-            s = samples(server)[0]
-        adds_up(s)
-        check(s["disk_seconds"] <= times[0], f"{s}, all reads took {times[0]}")
-        check(s["disk_seconds"] > 0.3 * times[0], f"{s}, all reads took {times[0]}")
+    """A sleep of at least 50 ms in the state in which tasks wait for disks."""
+    with Sleeper("spin.c") as server:
+        with Http(server.port) as c:
+            for _ in range(3):
+                c.get("/vfork?us=50000")
+        for s, took in zip(samples(server, 3), reversed(server.report())):
+            adds_up(s)
+            between("asleep", s["disk_seconds"], 0.05, took)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,18 +53,36 @@ static void report(int to)
 	kept = 0;
 }
 
-static void spin(int to, int64_t began_ns, int us)
+static void done(int to, int64_t began_ns)
 {
-	static const char spun[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nspun\n";
-	int64_t now;
+	static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ndone\n";
+	int64_t now = now_ns();
 
-	do
-		now = now_ns();
-	while (now - began_ns < us * 1000LL);
-	if (send(to, spun, sizeof(spun) - 1, 0) < 0)
+	if (send(to, text, sizeof(text) - 1, 0) < 0)
 		err(1, "send");
 	if (kept < KEPT)
 		took_s[kept++] = (now - began_ns) / 1e9;
+}
+
+static void spin(int64_t began_ns, int us)
+{
+	while (now_ns() - began_ns < us * 1000LL)
+		;
+}
+
+/* A parent waits for its vfork() child in a sleep that no signal ends but a deadly one. */
+static void sleep_uninterruptibly(int us)
+{
+	struct timespec t = {us / 1000000, us % 1000000 * 1000L};
+	pid_t child = vfork();
+
+	if (child < 0)
+		err(1, "vfork");
+	if (!child) {
+		nanosleep(&t, NULL);
+		_exit(0);
+	}
+	waitpid(child, NULL, 0);
 }
 
 static void serve(int connection)
@@ -77,9 +96,14 @@ static void serve(int connection)
 
 		request[n] = 0;
 		if (sscanf(request, "GET /spin?us=%d", &us) == 1)
-			spin(connection, began_ns, us);
-		else
+			spin(began_ns, us);
+		else if (sscanf(request, "GET /vfork?us=%d", &us) == 1)
+			sleep_uninterruptibly(us);
+		else {
 			report(connection);
+			continue;
+		}
+		done(connection, began_ns);
 	}
 }
 
