@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """redis.test.py - every Redis command, counted by the program as redis-server, redis-benchmark and
 the test's own client count them: served and called, pipelined, failed, over a unix socket."""
+import json
 import random
 import threading
 
-from common import ENV, Both, Trimtab, Watch, check, main, until
+from common import ENV, Both, Trimtab, Watch, check, main, near, until
 from servers import Redis, Tally, output, resp, stats_risen
 
 BENCHMARK_N = 200000
@@ -254,9 +255,34 @@ def test_restart():
         check(len(names) == 1, f"services {names}")
 
 
+def test_services_of_the_api():
+    """GET /api/services says of a service what its series say."""
+    with Redis() as server:
+        both = Both(program, server.port, "redis")
+        with server.client() as c:
+            for _ in range(2000):
+                c.call("GET", "x")
+            for _ in range(500):
+                c.call("LPUSH", "x")
+        both.expect({"GET": 2000}, {"LPUSH": 500})
+        page = json.loads(program.get("/api/services?limit=128"))
+        for watch in (both.inbound, both.outbound):
+            found = [s for s in page["services"] if s["name"].endswith(watch.port)
+                     and s["direction"] == watch.direction]
+            check(len(found) == 1, f"{watch.direction}: {found}")
+            says = {o["name"]: (o["requests_total"], o["errors_total"])
+                    for o in found[0]["operations"]}
+            check(says["GET"] == (2000, 0) and says["LPUSH"] == (500, 500), f"it says {says}")
+            # those in the histogram are those of the window: the service is not older
+            get = next(o for o in found[0]["operations"] if o["name"] == "GET")
+            for q, name in ((0.5, "p50"), (0.99, "p99")):
+                near(name, get[name], watch.quantile(q, operation="GET"), 1e-9)
+
+
 if __name__ == "__main__":
     with Trimtab(ENV) as program, Redis() as redis:
         raise SystemExit(main([
             test_benchmark_one_by_one, test_benchmark_pipelined, test_unix_socket, test_io_threads,
             test_mixed_pipelines, test_deep_pipelines, test_errors, test_resp3, test_large_values,
-            test_blocking_commands, test_subscriptions, test_replica, test_restart]))
+            test_blocking_commands, test_subscriptions, test_replica, test_restart,
+            test_services_of_the_api]))
