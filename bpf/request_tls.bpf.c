@@ -15,36 +15,9 @@
  */
 #include <bpf/bpf_endian.h>
 #include "request_count.bpf.h"
-
-/* One buffer, all of it in memory. */
-static __always_inline int request_fill(struct request_work *w)
-{
-	__u64 n = w->total, skip;
-
-	if (!n)
-		return 0;
-	if (w->at >= w->end && w->parser.skip) {
-		skip = w->parser.skip < n ? w->parser.skip : n;
-		w->from += skip;
-		w->total -= skip;
-		w->parser.skip -= skip;
-		return 1;
-	}
-	if (!window_move(w))
-		return -1;
-	if (n > REQUEST_WINDOW)
-		n = REQUEST_WINDOW;
-	if (bpf_probe_read_user(&w->bytes[REQUEST_HELD], n, (void *)w->from))
-		return -1;
-	w->end = REQUEST_HELD + n;
-	w->from += n;
-	w->total -= n;
-	return 1;
-}
-
-#include "request_follow.bpf.h"
 #include "request_sample.bpf.h"
 #include "request_tls.bpf.h"
+#include "request_user.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -259,7 +232,6 @@ static __always_inline void note_time(struct request_work *w, struct tls_connect
 		w->stamp = stamp_make(w->now_ns, ARRIVAL_UNKNOWN, 0);
 	w->batch_n = 0;
 	w->slow_ns = 0;
-	w->iovs = 0;
 }
 
 static __noinline int passed(struct tls_connection *x, struct tls_thread *t, struct request_work *w)
@@ -285,8 +257,12 @@ static __noinline int passed(struct tls_connection *x, struct tls_thread *t, str
 	else
 		w->in_flight = request_in_flight(&x->c);
 	w->parser = x->c.parser[flow];
-	window_begin(w, x->c.held[flow]);
-	request_follow(&x->c, w, flow);
+	if (likely(passed_few(&x->c, w, flow))) {
+		x->c.parser[flow] = w->parser;
+	} else {
+		window_begin(w, x->c.held[flow]);
+		request_follow(&x->c, w, flow);
+	}
 	if (unlikely(w->slow_ns))
 		sample(x, w);
 	return 0;
@@ -307,7 +283,9 @@ static __always_inline void bytes_passed(struct tls_connection *x, struct tls_th
 		return;
 	}
 	w->from = t->buffer;
-	w->total = w->call_bytes = n;
+	w->piece = w->total = w->call_bytes = n;
+	w->iovs = 0;
+	w->first = REQUEST_WINDOW;
 	passed(x, t, w);
 	leave_place(w);
 }
