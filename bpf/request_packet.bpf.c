@@ -6,16 +6,23 @@
  * over; where one is missed that cannot be passed over, what is in flight is forgotten and the
  * connection followed anew from a request that is recognised. A request begins with the arrival of
  * its last segment and ends as the first of its answer leaves, so the time before the server reads
- * it is within. Unix sockets, and what comes with the last segment of the handshake, are not seen.
+ * it is within. Unix sockets are not seen.
+ *
+ * A connection's first segment may come before its socket is there (TCP_DEFER_ACCEPT,
+ * TCP_FASTOPEN): its beginning is kept until the socket is met.
  *
  * A softirq interrupts the program at egress, and a preemptible kernel runs other tasks in between:
  * a CPU has several places to work in.
  *
  * Cost: a segment without payload costs a few loads of its headers.
  */
-#include <bpf/bpf_endian.h>
-#include "common.bpf.h"
+#include "segment.bpf.h"
+#include "sender.bpf.h"
 #include "request.h"
+
+#define EARLY_BYTES 448
+#define EARLY_SEGMENTS 256
+#define EARLY_AFTER (1 << 20) /* bytes that may have come since */
 
 struct packet_work {
 	struct request_work work;
@@ -47,6 +54,24 @@ struct {
 	if (!w)                                                                                    \
 		return failed;
 
+/* The first segment of a connection that has no socket yet. What comes before its bytes fills what
+ * the window keeps free before its own. */
+struct packet_early {
+	__u64 now_ns;
+	__u32 seq, bytes, kept;
+	__u8 pad[REQUEST_HELD - 20];
+	__u64 data[EARLY_BYTES / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, EARLY_SEGMENTS);
+	__type(key, __u64); /* union segment_peer */
+	__type(value, struct packet_early);
+} request_packet_early SEC(".maps");
+
+bool packet_any_early; /* there was one since the start */
+
 static __always_inline struct request_connection *packet_connection(struct __sk_buff *skb);
 
 static __always_inline struct request_work *packet_work(__u32 place)
@@ -66,8 +91,8 @@ static __always_inline void request_introduce(struct request_service *s,
 {
 }
 
-#define REQUEST_FILL request_fill(skb, w)
-static __always_inline int request_fill(struct __sk_buff *skb, struct request_work *w);
+#define REQUEST_FILL request_fill(skb, place_of(w))
+int request_fill(struct __sk_buff *skb, REQUEST_W_PARAM);
 
 #include "request_follow.bpf.h"
 
@@ -75,23 +100,6 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define PASS 1
 #define STATE_LISTEN 10
-#define CGROUP_ROOT 1
-
-#define PROTOCOL_IPV6 0x86dd
-#define PROTOCOL_TCP 6
-#define PROTOCOL_JUMBO 0 /* hop-by-hop options: the length of a packet over 64 KiB */
-#define IPV4_PROTOCOL 9
-#define IPV4_BYTES 20
-#define IPV6_NEXT 6
-#define IPV6_BYTES 40
-#define IPV6_JUMBO_BYTES 8
-#define TCP_SEQ 4
-#define TCP_LENGTH 12
-#define TCP_FLAGS 13
-#define TCP_BYTES 20
-#define TCP_FIN 1
-#define TCP_SYN 2
-#define TCP_RST 4
 
 #define PACKET_FEW 64
 #define INTRODUCED 255
@@ -135,45 +143,6 @@ static __always_inline void leave_place(struct request_work *w)
 
 /* --- segments */
 
-struct segment {
-	__u32 offset, bytes;			      /* of the payload */
-	__u32 seq;				      /* of its first byte */
-	enum { ENDS_NONE, ENDS_ONE, ENDS_BOTH } ends; /* of the directions */
-};
-
-/* The header of TCP; those before it lie in the linear part of every packet that has a socket. */
-static __always_inline __u8 *find_tcp(__u8 *data, __u8 *end, bool is_ipv6)
-{
-	if (!is_ipv6)
-		return data + IPV4_BYTES > end || data[IPV4_PROTOCOL] != PROTOCOL_TCP
-			   ? NULL
-			   : data + (data[0] & 15) * 4;
-	if (data + IPV6_BYTES + IPV6_JUMBO_BYTES > end)
-		return NULL;
-	if (data[IPV6_NEXT] == PROTOCOL_TCP)
-		return data + IPV6_BYTES;
-	data += IPV6_BYTES;
-	if (data[IPV6_NEXT - IPV6_BYTES] != PROTOCOL_JUMBO || data[0] != PROTOCOL_TCP || data[1])
-		return NULL;
-	return data + IPV6_JUMBO_BYTES;
-}
-
-/* False if it is no segment of TCP, or one that only acknowledges. */
-static __always_inline bool find_segment(struct __sk_buff *skb, struct segment *ret)
-{
-	__u8 *data = (__u8 *)(long)skb->data, *end = (__u8 *)(long)skb->data_end;
-	__u8 *tcp = find_tcp(data, end, skb->protocol == bpf_htons(PROTOCOL_IPV6)), flags;
-
-	if (!tcp || tcp + TCP_BYTES > end)
-		return false;
-	flags = tcp[TCP_FLAGS];
-	ret->offset = tcp - data + (tcp[TCP_LENGTH] >> 4) * 4;
-	ret->bytes = skb->len > ret->offset ? skb->len - ret->offset : 0;
-	ret->seq = bpf_ntohl(*(__u32 *)(tcp + TCP_SEQ)) + !!(flags & TCP_SYN);
-	ret->ends = flags & TCP_RST ? ENDS_BOTH : flags & TCP_FIN ? ENDS_ONE : ENDS_NONE;
-	return ret->bytes || ret->ends;
-}
-
 /* Brings n bytes of the payload into the window. */
 static __always_inline bool load(struct __sk_buff *skb, struct request_work *w, __u64 n)
 {
@@ -185,10 +154,12 @@ static __always_inline bool load(struct __sk_buff *skb, struct request_work *w, 
 }
 
 /* See request_follow.bpf.h. */
-static __always_inline int request_fill(struct __sk_buff *skb, struct request_work *w)
+__noinline int request_fill(struct __sk_buff *skb, REQUEST_W_PARAM)
 {
-	__u64 n = w->total, skip;
+	__u64 n, skip;
 
+	REQUEST_FIND_W(-1)
+	n = w->total;
 	if (!n)
 		return 0;
 	if (w->at >= w->end && w->parser.skip) {
@@ -223,17 +194,30 @@ static __always_inline void forget(struct request_connection *c)
 		__builtin_memset(c->keyed, 0, sizeof(c->keyed));
 }
 
+/* Passes over bytes that are not there. False if they would have been looked at: it begins anew. */
+static __always_inline bool pass_missed(struct request_parser *parser, __u32 missed)
+{
+	if (!parser->held && parser->skip >= missed) {
+		parser->skip -= missed;
+		return true;
+	}
+	__builtin_memset(parser, 0, sizeof(*parser));
+	return false;
+}
+
+static __always_inline enum request_flow flow_of(const struct request_connection *c, bool received)
+{
+	return received == (c->direction == TCP_INBOUND) ? FLOW_REQUESTS : FLOW_RESPONSES;
+}
+
 /* So many bytes of a direction were missed. */
 static __always_inline void pass_gap(struct request_connection *c, enum request_flow flow,
 				     __u32 missed)
 {
-	struct request_parser *parser = &c->parser[flow];
 	__u32 n = request_in_flight(c);
 
-	if (!parser->held && parser->skip >= missed) {
-		parser->skip -= missed;
+	if (pass_missed(&c->parser[flow], missed))
 		return;
-	}
 	if (c->following == FOLLOW_REQUESTS) {
 		request_lose(REQUEST_LOST_GAP, n ? n : 1);
 		forget(c);
@@ -272,20 +256,12 @@ static __always_inline int direction_of(struct bpf_sock *sk, struct bpf_tcp_sock
 	return is_listened(sk->src_port) ? TCP_INBOUND : TCP_OUTBOUND;
 }
 
-/* A socket that is not known yet: it is from the first request on. */
-static __always_inline struct request_connection *meet(struct bpf_sock *sk, const struct segment *s,
-						       bool received)
+/* Follows a socket whose next request begins at seq. */
+static __always_inline struct request_connection *
+follow(struct bpf_sock *sk, struct bpf_tcp_sock *tp, int direction, __u32 seq)
 {
-	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
 	struct request_connection *c;
-	int direction;
 
-	if (!tp || sk->state == STATE_LISTEN)
-		return NULL;
-	direction = direction_of(sk, tp, received);
-	if (received != (direction == TCP_INBOUND) ||
-	    (direction == TCP_OUTBOUND && !request_outbound))
-		return NULL;
 	if (request_control.connections >= request_limit) {
 		request_lose(REQUEST_LOST_CONNECTIONS, 1);
 		return NULL;
@@ -296,38 +272,28 @@ static __always_inline struct request_connection *meet(struct bpf_sock *sk, cons
 	__sync_fetch_and_add(&request_control.connections, 1);
 	c->direction = direction;
 	c->named = OPERATION_UNNAMED;
-	c->next[FLOW_REQUESTS] = s->seq;
-	c->next[FLOW_RESPONSES] = received ? tp->snd_nxt : tp->rcv_nxt;
+	c->next[FLOW_REQUESTS] = seq;
+	c->next[FLOW_RESPONSES] = direction == TCP_INBOUND ? tp->snd_nxt : tp->rcv_nxt;
 	return c;
 }
 
-/* --- who has a connection */
-
-/* The task that is sending: a softirq does not send for a socket that a task has locked. NULL: none
- * is. */
-static __always_inline struct task_struct *sender(struct bpf_sock *sk)
+/* A socket that is not known yet: it is from the first request on. */
+static __always_inline struct request_connection *meet(struct bpf_sock *sk, const struct segment *s,
+						       bool received)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+	int direction;
 
-	if (!tp || !tp->inet_conn.icsk_inet.sk.sk_lock.owned)
+	if (!tp)
 		return NULL;
-	return (struct task_struct *)bpf_get_current_task();
+	direction = direction_of(sk, tp, received);
+	if (received != (direction == TCP_INBOUND) ||
+	    (direction == TCP_OUTBOUND && !request_outbound))
+		return NULL;
+	return follow(sk, tp, direction, s->seq);
 }
 
-/* As cgroup_id_of(). */
-static __always_inline __u64 cgroup_of_task(struct task_struct *task)
-{
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct cgroup_subsys_state *state;
-	__u64 id = BPF_CORE_READ(set, dfl_cgrp, kn, id);
-
-	if (id > CGROUP_ROOT || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
-		return id;
-	if (bpf_core_read(&state, sizeof(state),
-			  &set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]))
-		return id;
-	return BPF_CORE_READ(state, cgroup, kn, id);
-}
+/* --- who has a connection */
 
 static __always_inline void begin_service(struct __sk_buff *skb, struct bpf_sock *sk,
 					  struct request_connection *c, int protocol)
@@ -376,21 +342,26 @@ __noinline int request_introduce_sender(struct __sk_buff *skb)
 
 /* --- one segment */
 
-/* The first bytes of a connection, in the window; or those after a gap, which are of the protocol
- * that it had. True if they are to be parsed now. */
-static __always_inline bool recognise(struct __sk_buff *skb, struct bpf_sock *sk,
-				      struct request_connection *c, struct request_work *w)
+/* Looks at the first bytes of a connection, in the window; or at those after a gap, which are of
+ * the protocol that it had. Not 0 if they are to be parsed now. */
+__noinline int request_meet(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
-	int protocol = request_recognise(w);
+	struct bpf_sock *sk = skb->sk;
+	int protocol;
 
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
+	if (!sk)
+		return 0;
+	protocol = request_recognise(w);
 	if (protocol > 0 && (!c->protocol || c->protocol == protocol)) {
 		if (!c->protocol)
 			begin_service(skb, sk, c, protocol);
 		c->following = FOLLOW_REQUESTS;
-		return true;
+		return 1;
 	}
 	if (c->protocol)
-		return false;
+		return 0;
 	if (protocol == RECOGNISE_MORE && window_end(w, c->held[FLOW_REQUESTS]) &&
 	    w->parser.held < REQUEST_HELD)
 		c->parser[FLOW_REQUESTS] = w->parser;
@@ -398,18 +369,24 @@ static __always_inline bool recognise(struct __sk_buff *skb, struct bpf_sock *sk
 		c->following = protocol == RECOGNISE_TLS     ? FOLLOW_TLS
 			       : protocol == RECOGNISE_HTTP2 ? FOLLOW_HTTP2
 							     : FOLLOW_NOTHING;
-	return false;
+	return 0;
+}
+
+/* All that is in the window and to come into it. */
+__noinline int request_follow_segment(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 flow)
+{
+	REQUEST_FIND_C(0)
+	REQUEST_FIND_W(0)
+	w->batch_n = 0;
+	request_follow(REQUEST_BOTH, flow & 1);
+	return 0;
 }
 
 /* A connection of which no requests are known: not yet, or not at all. */
-static __always_inline bool passed_unknown(struct __sk_buff *skb, struct bpf_sock *sk,
-					   struct request_connection *c, struct request_work *w,
-					   enum request_flow flow)
+static __always_inline bool passed_unknown(REQUEST_PARAMS, enum request_flow flow)
 {
-	if (c->following == FOLLOW_TLS || c->following == FOLLOW_HTTP2)
-		request_unseen(c->following == FOLLOW_TLS ? REQUEST_UNSEEN_TLS
-							  : REQUEST_UNSEEN_HTTP2,
-			       w->total);
+	if (c->following >= FOLLOW_TLS)
+		request_unseen(c->following - FOLLOW_TLS, w->total);
 	if (c->following != FOLLOW_UNKNOWN)
 		return false;
 	if (flow == FLOW_RESPONSES) {
@@ -419,7 +396,21 @@ static __always_inline bool passed_unknown(struct __sk_buff *skb, struct bpf_soc
 	}
 	w->parser = c->parser[FLOW_REQUESTS];
 	window_begin(w, c->held[FLOW_REQUESTS]);
-	return request_fill(skb, w) > 0 && recognise(skb, sk, c, w);
+	return REQUEST_FILL > 0 && request_meet(REQUEST_C, REQUEST_W);
+}
+
+static __always_inline void note_peer(struct request_slow *s, struct bpf_sock *sk)
+{
+	__u32 *peer = (__u32 *)s->peer;
+
+	s->family = sk->family;
+	s->peer_port = bpf_ntohs(sk->dst_port);
+	peer[0] = remote_word(sk, 0);
+	if (s->family != AF_INET6)
+		return;
+	peer[1] = sk->dst_ip6[1];
+	peer[2] = sk->dst_ip6[2];
+	peer[3] = sk->dst_ip6[3];
 }
 
 /* Sends the slowest answer of a segment to user space. */
@@ -447,8 +438,7 @@ __noinline int request_sample(REQUEST_C_PARAM, REQUEST_W_PARAM)
 	s->service = c->service;
 	s->operation = w->slow_operation;
 	s->outcome = w->slow_outcome;
-	s->family = sk->family;
-	s->peer_port = bpf_ntohs(sk->dst_port);
+	note_peer(s, sk);
 	task = sender(sk);
 	if (task)
 		s->pid = BPF_CORE_READ(task, pid);
@@ -467,17 +457,25 @@ static __always_inline void end_connection(struct request_connection *c)
 	c->following = FOLLOW_NOTHING;
 }
 
-/* A segment of few bytes that is one request or answer, or several alike: nearly all are. */
+/* A segment of few bytes that is one request or answer, or several alike: nearly all are. Of an
+ * answer by HTTP only the head matters, if no other can follow. */
 static __always_inline bool passed_few(REQUEST_PARAMS, enum request_flow flow)
 {
+	bool head = c->protocol == REQUEST_HTTP && flow == FLOW_RESPONSES && w->in_flight <= 1;
+	__u64 n = w->total;
 	int event;
 
-	if (w->total > PACKET_FEW || w->parser.held || w->parser.skip || !load(skb, w, w->total))
+	if (w->parser.held || w->parser.skip || (n > PACKET_FEW && !head))
+		return false;
+	if (n > PACKET_FEW)
+		n = PACKET_FEW;
+	if (!load(skb, w, n))
 		return false;
 	w->at = REQUEST_HELD;
-	w->end = REQUEST_HELD + w->total;
+	w->end = REQUEST_HELD + n;
 	event = request_step_once(w, c->protocol, flow);
-	if (w->at >= w->end && request_take_only(REQUEST_BOTH, event)) {
+	if (event == REQUEST_REST ||
+	    ((head || w->at >= w->end) && request_take_only(REQUEST_BOTH, event))) {
 		c->parser[flow] = w->parser;
 		return true;
 	}
@@ -485,12 +483,9 @@ static __always_inline bool passed_few(REQUEST_PARAMS, enum request_flow flow)
 	return false;
 }
 
-static __always_inline void passed_payload(struct __sk_buff *skb, struct bpf_sock *sk,
-					   struct request_connection *c, struct request_work *w,
-					   enum request_flow flow)
+static __always_inline void passed_next(REQUEST_PARAMS, enum request_flow flow)
 {
 	w->now_ns = bpf_ktime_get_ns();
-	w->batch_n = 0;
 	w->slow_ns = 0;
 	if (flow == FLOW_REQUESTS) {
 		w->stamp = stamp_make(w->now_ns, ARRIVAL_UNKNOWN, 0);
@@ -499,24 +494,133 @@ static __always_inline void passed_payload(struct __sk_buff *skb, struct bpf_soc
 		w->in_flight = request_in_flight(c);
 	}
 	if (unlikely(c->following != FOLLOW_REQUESTS)) {
-		if (passed_unknown(skb, sk, c, w, flow))
-			request_follow(REQUEST_BOTH, flow);
-		return;
-	}
-	w->parser = c->parser[flow];
-	if (!passed_few(REQUEST_BOTH, flow)) {
+		if (!passed_unknown(REQUEST_BOTH, flow))
+			return;
+	} else {
+		w->parser = c->parser[flow];
+		if (passed_few(REQUEST_BOTH, flow))
+			goto out;
 		window_begin(w, c->held[flow]);
-		request_follow(REQUEST_BOTH, flow);
 	}
+	request_follow_segment(REQUEST_C, REQUEST_W, flow);
+out:
 	if (unlikely(w->slow_ns))
 		request_sample(REQUEST_C, REQUEST_W);
+}
+
+/* --- segments that come before their socket */
+
+/* A listening socket got one with payload: it, or the socket to be, has its own use for it. */
+__noinline int request_note_early(struct __sk_buff *skb)
+{
+	struct request_work *w = take_place();
+	union segment_peer peer;
+	struct packet_early *e;
+	struct segment s;
+
+	if (!w)
+		return 0;
+	e = (struct packet_early *)w->bytes;
+	if (find_segment(skb, &s) && find_peer(skb, &peer)) {
+		w->from = s.offset;
+		e->now_ns = bpf_ktime_get_ns();
+		e->seq = s.seq;
+		e->bytes = s.bytes;
+		e->kept = s.bytes < EARLY_BYTES ? s.bytes : EARLY_BYTES;
+		if (load(skb, w, e->kept))
+			bpf_map_update_elem(&request_packet_early, &peer.key, e, BPF_ANY);
+		packet_any_early = true;
+	}
+	leave_place(w);
+	return 0;
+}
+
+/* Puts its bytes into the window, as if they came now. */
+static __always_inline void take_early(struct request_connection *c, struct request_work *w,
+				       const struct packet_early *e)
+{
+	for (int i = 0; i < EARLY_BYTES / 8; i++)
+		((__u64 *)w->bytes)[REQUEST_HELD / 8 + i] = e->data[i];
+	w->at = REQUEST_HELD;
+	w->end = REQUEST_HELD + e->kept;
+	w->from = e->bytes - e->kept; /* what is missed of it */
+	w->total = 0;
+	w->parser = c->parser[FLOW_REQUESTS];
+	w->now_ns = e->now_ns;
+	w->stamp = stamp_make(w->now_ns, ARRIVAL_UNKNOWN, 0);
+	c->request_bytes = e->bytes;
+}
+
+/* Whether the socket is met now, by the segment that came before it: 2 if it is to be parsed. */
+__noinline int request_recall_early(struct __sk_buff *skb, REQUEST_W_PARAM)
+{
+	struct request_connection *c;
+	struct bpf_sock *sk = skb->sk;
+	struct bpf_tcp_sock *tp;
+	struct packet_early *e;
+	union segment_peer peer;
+
+	REQUEST_FIND_W(0)
+	tp = sk ? bpf_tcp_sock(sk) : NULL;
+	if (!tp)
+		return 0;
+	peer_of(sk, &peer);
+	e = bpf_map_lookup_elem(&request_packet_early, &peer.key);
+	if (!e || tp->rcv_nxt - (e->seq + e->bytes) > EARLY_AFTER)
+		return 0;
+	c = follow(sk, tp, TCP_INBOUND, e->seq + e->bytes);
+	if (!c)
+		return 0;
+	take_early(c, w, e);
+	bpf_map_delete_elem(&request_packet_early, &peer.key);
+	return 1 + request_meet(REQUEST_C, REQUEST_W);
+}
+
+/* --- every packet */
+
+/* The first segment that is seen of a socket; or the second. */
+static __always_inline struct request_connection *
+first_segment(struct __sk_buff *skb, struct bpf_sock *sk, struct request_work *w,
+	      const struct segment *s, bool received)
+{
+	struct request_connection *c;
+	int early;
+
+	early = packet_any_early ? request_recall_early(skb, place_of(w)) : 0;
+	if (!early)
+		return meet(sk, s, received);
+	c = packet_connection(skb);
+	if (c && early > 1)
+		request_follow_segment(REQUEST_C, REQUEST_W, FLOW_REQUESTS);
+	if (c && w->from)
+		pass_missed(&c->parser[FLOW_REQUESTS], w->from);
+	return c;
+}
+
+static __always_inline void passed_payload(struct __sk_buff *skb, struct bpf_sock *sk,
+					   struct request_connection *c, struct request_work *w,
+					   struct segment *s, bool received)
+{
+	enum request_flow flow;
+
+	if (!c)
+		c = first_segment(skb, sk, w, s, received);
+	if (!c)
+		return;
+	flow = flow_of(c, received);
+	if (!is_next(c, flow, s))
+		return;
+	w->from = s->offset;
+	w->total = w->call_bytes = s->bytes;
+	passed_next(REQUEST_BOTH, flow);
+	if (unlikely(!received && c->introduced != INTRODUCED && c->protocol))
+		request_introduce_sender(skb);
 }
 
 static __always_inline int passed(struct __sk_buff *skb, bool received)
 {
 	struct request_connection *c;
 	struct request_work *w;
-	enum request_flow flow;
 	struct bpf_sock *sk;
 	struct segment s;
 
@@ -526,23 +630,20 @@ static __always_inline int passed(struct __sk_buff *skb, bool received)
 	if (!sk || (!request_outbound && !is_listened(sk->src_port)))
 		return PASS;
 	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
-	if (!c && s.bytes)
-		c = meet(sk, &s, received);
-	if (!c || c->following == FOLLOW_NOTHING)
+	if (c && c->following == FOLLOW_NOTHING)
 		return PASS;
-	flow = received == (c->direction == TCP_INBOUND) ? FLOW_REQUESTS : FLOW_RESPONSES;
+	if (unlikely(!c && sk->state == STATE_LISTEN)) {
+		if (s.bytes)
+			request_note_early(skb);
+		return PASS;
+	}
 	w = s.bytes ? take_place() : NULL; /* without one, a gap will show */
 	if (w) {
-		if (is_next(c, flow, &s)) {
-			w->from = s.offset;
-			w->total = w->call_bytes = s.bytes;
-			passed_payload(skb, sk, c, w, flow);
-		}
+		passed_payload(skb, sk, c, w, &s, received);
 		leave_place(w);
-		if (unlikely(!received && c->introduced != INTRODUCED && c->protocol))
-			request_introduce_sender(skb);
 	}
-	if (s.ends == ENDS_BOTH || (s.ends == ENDS_ONE && flow == FLOW_RESPONSES))
+	if (c &&
+	    (s.ends == ENDS_BOTH || (s.ends == ENDS_ONE && flow_of(c, received) == FLOW_RESPONSES)))
 		end_connection(c);
 	return PASS;
 }

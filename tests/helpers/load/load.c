@@ -46,7 +46,9 @@ static const struct command {
     {"refused", 3, 3, run_refused, "ADDR PORT N"},
     {"listen", 3, 3, run_listen,
      "ADDR PORT N [--backlog B] [--no-accept] [--delay MS] [--seconds S]"},
-    {"serve", 4, 4, run_serve, "redis|http ADDR PORT N [--delay MS]   answers, N connections"},
+    {"serve", 4, 4, run_serve,
+     "redis|http ADDR PORT N [--delay MS] [--defer, accepts with the first bytes]\n"
+     "             answers, N connections"},
     {"ask", 4, 4, run_ask,
      "redis|http ADDR PORT N [--pipeline P] [--bytes B] [--connections C, N on each]\n"
      "             [--fail K, every Kth] [--cut, the server ends it without an answer]"},
@@ -81,6 +83,7 @@ static bool option_take(struct load *l, int argc, char **argv, int *i)
 	    {"--no-accept", .flag = &l->no_accept},
 	    {"--migrate", .flag = &l->migrate},
 	    {"--cut", .flag = &l->cut},
+	    {"--defer", .flag = &l->defer},
 	    {"--hold", .value = &l->hold_ms, .max = 3600000},
 	    {"--bytes", .value = &l->bytes, .max = 1ULL << 40},
 	    {"--backlog", .value = &l->backlog, .max = 65535},

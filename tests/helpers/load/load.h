@@ -24,7 +24,7 @@ struct load {
 	int cpu[2]; /* -1: anywhere */
 	uint64_t hold_ms, bytes, backlog, delay_ms, timeout_ms, seconds, seed;
 	uint64_t connections, pipeline, fail;
-	bool direct, dsync, read, fsync, rst, no_accept, migrate, cut;
+	bool direct, dsync, read, fsync, rst, no_accept, migrate, cut, defer;
 };
 
 /* --- common.c */

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,13 +213,15 @@ int run_serve(struct load *l)
 	struct served served = {0};
 	uint64_t n, start_ns = now_ns();
 	char *value = calloc(1, SIZE_MAX_BYTES);
-	int fd, r;
+	int fd, r, one = 1;
 
 	if (!p || !value || !number(l->arg[3], COUNT_MAX, &n))
 		return p ? bad("not a count", l->arg[3]) : 2;
 	r = socket_listen(l->arg[1], l->arg[2], (int)l->backlog, &fd);
 	if (r)
 		return r;
+	if (l->defer && setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof(one)))
+		return fail(errno, "TCP_DEFER_ACCEPT");
 	memset(value, 'v', SIZE_MAX_BYTES);
 	while (served.connections < n) {
 		int connection = accept(fd, NULL, NULL);
