@@ -4,6 +4,7 @@ others, counted as the servers and their clients count them.
 
 All that is watched runs in a cgroup of its own, which request.tls matches.
 """
+import json
 import os
 import shutil
 import signal
@@ -12,9 +13,8 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 
-from common import ENV, QUEUE, RESPONSE, Skip, Trimtab, Watch, check, main, read, unseen, until
+from common import ENV, QUEUE, RESPONSE, Skip, Trimtab, Watch, check, main, unseen, until
 import lib
 from lib import alive, run
 from raw import to_end_of
@@ -135,8 +135,15 @@ def events(of=None):
         return [line for line in f if f"trimtab_{(of or program).process.pid}/" in line]
 
 
-def descriptors():
-    return len(os.listdir(f"/proc/{program.process.pid}/fd"))
+def perf_events():
+    """How many the program holds open."""
+    directory, n = f"/proc/{program.process.pid}/fd", 0
+    for fd in os.listdir(directory):
+        try:
+            n += "perf_event" in os.readlink(os.path.join(directory, fd))
+        except OSError:
+            pass  # closed meanwhile
+    return n
 
 
 class Watched:
@@ -315,6 +322,19 @@ def served_by(server):
 
 def test_python_threads():
     served_by(python("threads"))
+
+
+def test_latency():
+    """Against what the server itself measures."""
+    with Watched(python("threads")) as server:
+        watch = Watch(program, server.port, "http")
+        with Https(server.port) as c:
+            for i in range(200):
+                c.get(f"/sleep/{1 + i * i % 17}")
+            truth = json.loads(c.get("/report")[1])
+        check(len(truth) == 200, f"{len(truth)} reported")
+        watch.expect({"GET /sleep/{id}": 200, "GET /report": 1})
+        watch.like(truth, operation="GET /sleep/{id}")
 
 
 def test_asyncio():
@@ -642,20 +662,38 @@ def test_switched_off_and_on():
 def test_processes_end():
     """Nothing is left of them, however they end."""
     program.hang_up()
-    before = descriptors()
+    before = perf_events()
     for _ in range(3):
         with Watched(python("threads")) as server:
             watch = Watch(program, server.port, "http")
             c = Https(server.port)
             c.get("/asked")
             watch.expect({"GET /asked": 1})
-            check(events() and descriptors() > before, "it has no events")
+            check(events() and perf_events() > before, "it has no events")
             server.process.kill()
             server.process.wait()
     program.hang_up()
     check(program.processes() == {}, f"{program.tls()}")
     check(not events(), f"{events()}")
-    check(descriptors() == before, f"{before} descriptors have become {descriptors()}")
+    check(perf_events() == before, f"{before} perf events have become {perf_events()}")
+
+
+def test_too_many():
+    """So many are watched; of the others it is said why not."""
+    program.hang_up()
+    before = perf_events()
+    clients = [Client(installed("curl"), "-s", "-K", "-") for _ in range(70)]
+    try:
+        until("their first wait", lambda: all(c.waits() for c in clients))
+        program.hang_up()
+        found = [program.processes()[c.process.pid] for c in clients]
+        check(sum(p["watched"] for p in found) == 64, f"{found}")
+        check(all("too many" in p["reason"] for p in found if not p["watched"]), f"{found}")
+    finally:
+        for c in clients:
+            c.__exit__()
+    program.hang_up()
+    check(perf_events() == before, f"{before} perf events have become {perf_events()}")
 
 
 def test_what_has_no_openssl():
@@ -697,9 +735,9 @@ if __name__ == "__main__":
         with Configured(pattern()) as program:
             raise SystemExit(main([
                 test_nginx, test_nginx_under_load, test_pipelined, test_python_threads,
-                test_asyncio, test_node, test_haproxy, test_http2, test_redis, test_postgresql,
-                test_pgbench, test_called_by_curl, test_called_by_asyncio, test_called_by_node,
-                test_both_ends, test_found_while_running, test_more_are_forked,
-                test_process_for_each_connection,
+                test_latency, test_asyncio, test_node, test_haproxy, test_http2, test_redis,
+                test_postgresql, test_pgbench, test_called_by_curl, test_called_by_asyncio,
+                test_called_by_node, test_both_ends, test_found_while_running,
+                test_more_are_forked, test_process_for_each_connection,
                 test_others_are_left_alone, test_switched_off_and_on, test_processes_end,
-                test_what_has_no_openssl, test_nothing_is_left]))
+                test_too_many, test_what_has_no_openssl, test_nothing_is_left]))

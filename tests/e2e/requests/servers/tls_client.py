@@ -1,5 +1,5 @@
-"""tls_client.py PORT N - once there is a line on standard input, asks for /asked N times on each of four
-connections inside TLS, by asyncio; says how many answers there were."""
+"""tls_client.py PORT N - once there is a line on standard input, asks for /asked N times on each
+of four connections inside TLS, by asyncio; says how many answers there were."""
 import asyncio
 import ssl
 import sys

@@ -1,22 +1,37 @@
-"""tls_server.py PORT KEY KIND - HTTP inside TLS, by Python: on the socket, with a thread or a process
-for each connection (threads, forks), or by asyncio, which moves the bytes itself. GET /fail/...
-answers 500. With forks, SIGUSR1 has a child take over."""
+"""tls_server.py PORT KEY KIND - HTTP inside TLS, by Python: on the socket, with a thread or a
+process for each connection (threads, forks), or by asyncio, which moves the bytes itself.
+
+GET /fail/... answers 500; GET /sleep/N after N ms; GET /report with what those took since the last
+report, in seconds, from their reading to their answer's being sent (threads). With forks, SIGUSR1
+has a child take over.
+"""
 import asyncio
+import json
 import os
 import signal
 import socket
 import ssl
 import sys
 import threading
+import time
 
 port, key, kind = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(key)
 
 
+took = []
+
+
 def answer(request):
-    status = "500 Failed" if b"/fail/" in request.split(b"\r\n")[0] else "200 OK"
-    return f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nfine".encode()
+    path, body = request.split()[1].decode(), "fine"
+    if path.startswith("/sleep/"):
+        time.sleep(float(path[7:]) / 1000)
+    if path == "/report":
+        body = json.dumps(took)
+        took.clear()
+    status = "500 Failed" if path.startswith("/fail/") else "200 OK"
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def serve(connection):
@@ -24,10 +39,13 @@ def serve(connection):
         with context.wrap_socket(connection, server_side=True) as inside:
             received = b""
             while data := inside.recv(65536):
+                began = time.perf_counter()
                 received += data
                 while b"\r\n\r\n" in received:
                     request, _, received = received.partition(b"\r\n\r\n")
                     inside.sendall(answer(request))
+                    if b"/sleep/" in request:
+                        took.append(time.perf_counter() - began)
     except OSError:
         pass  # one that only looks whether the port is there
 
