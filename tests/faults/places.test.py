@@ -196,7 +196,8 @@ def test_no_memory_for_maps(t):
     if is_sanitized():
         raise Skip("AddressSanitizer alone needs more")
     enter = memory_cgroup(t, 32 << 20)
-    program = t.run(preexec=enter, env={"TRIMTAB_TCP_CONNECTIONS": "1048576"})
+    program = t.run(preexec=enter, env={"TRIMTAB_TCP_CONNECTIONS": "1048576",
+                                        "TRIMTAB_REQUEST_ENABLED": "false"})
     status = program.ready()
     reason = probe_reasons(status)["tcp"]
     check(probe_states(status)["tcp"] == "failed", status["probes"])

@@ -290,11 +290,13 @@ def without_capabilities(*names):
 
 
 def probe_states(status):
-    return {p["name"]: p["state"] for p in status["probes"]}
+    """Of those that are wanted."""
+    return {p["name"]: p["state"] for p in status["probes"] if p["state"] != "off"}
 
 
 def probe_reasons(status):
-    return {p["name"]: p["reason"] for p in status["probes"]}
+    """Of those that are wanted."""
+    return {p["name"]: p["reason"] for p in status["probes"] if p["state"] != "off"}
 
 
 def module_states(status):
