@@ -20,7 +20,7 @@
 #include "sender.bpf.h"
 #include "request.h"
 
-#define EARLY_BYTES 448
+#define EARLY_BYTES 960
 #define EARLY_SEGMENTS 256
 #define EARLY_AFTER (1 << 20) /* bytes that may have come since */
 
@@ -284,8 +284,8 @@ static __always_inline struct request_connection *meet(struct bpf_sock *sk, cons
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
 	int direction;
 
-	if (!tp)
-		return NULL;
+	if (!tp || s->seq != (received ? tp->rcv_nxt : tp->snd_nxt))
+		return NULL; /* not in order: it has to begin with a request */
 	direction = direction_of(sk, tp, received);
 	if (received != (direction == TCP_INBOUND) ||
 	    (direction == TCP_OUTBOUND && !request_outbound))
@@ -592,8 +592,9 @@ first_segment(struct __sk_buff *skb, struct bpf_sock *sk, struct request_work *w
 	c = packet_connection(skb);
 	if (c && early > 1)
 		request_follow_segment(REQUEST_C, REQUEST_W, FLOW_REQUESTS);
-	if (c && w->from)
-		pass_missed(&c->parser[FLOW_REQUESTS], w->from);
+	if (c && w->from && !pass_missed(&c->parser[FLOW_REQUESTS], w->from) &&
+	    c->protocol != REQUEST_HTTP) /* which has its head, and heals itself */
+		request_lose(REQUEST_LOST_GAP, 1);
 	return c;
 }
 
