@@ -22,6 +22,26 @@
  * verifier of 5.10 follows only the 64-bit bounds of an index. */
 #define verifier_sees(x) asm volatile("" : "+r"(x))
 
+#define PREEMPTED_FROM (7 << 16) /* Linux 7.0 */
+
+extern int LINUX_KERNEL_VERSION __kconfig;
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+
+/* From 7.0 on a program at a tracepoint can be preempted. One that writes what is its CPU's alone
+ * does so between these two. */
+static __always_inline void cpu_keep(void)
+{
+	if (LINUX_KERNEL_VERSION >= PREEMPTED_FROM && bpf_preempt_disable)
+		bpf_preempt_disable();
+}
+
+static __always_inline void cpu_leave(void)
+{
+	if (LINUX_KERNEL_VERSION >= PREEMPTED_FROM && bpf_preempt_disable)
+		bpf_preempt_enable();
+}
+
 static __always_inline void hist_add(struct hist *h, __u64 ns)
 {
 	__u32 slot = hist_slot(ns);

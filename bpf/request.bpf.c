@@ -339,7 +339,8 @@ static __always_inline bool is_watched_tls(struct sock *sk, struct request_conne
 	return true;
 }
 
-/* A connection of which no requests are known: not yet, or not at all. */
+/* A connection of which no requests are known: not yet, or not at all. Not 0: from now on they are,
+ * and the rest of the call is to be followed. */
 static __noinline int passed_unknown(struct sock *sk, struct request_connection *c, int bytes,
 				     enum request_flow flow)
 {
@@ -367,9 +368,28 @@ static __noinline int passed_unknown(struct sock *sk, struct request_connection 
 		}
 		return 0;
 	}
-	if (recognise(c, w, sk, task))
-		request_follow(c, w, FLOW_REQUESTS);
-	return 0;
+	return recognise(c, w, sk, task);
+}
+
+/* The same of one whose requests are known. */
+static __always_inline int passed_known(struct request_connection *c, struct request_work *w,
+					struct task_struct *task, int bytes, enum request_flow flow)
+{
+	if (!find_memory(w, task, bytes)) {
+		if (w->flags)
+			request_unseen(w->flags - FOLLOW_TLS, bytes);
+		/* of what is not seen, only what is passed over anyway can be followed */
+		if (c->parser[flow].skip >= bytes)
+			c->parser[flow].skip -= bytes;
+		return 0;
+	}
+	w->parser = c->parser[flow];
+	if (likely(passed_few(c, w, flow))) {
+		c->parser[flow] = w->parser;
+		return 0;
+	}
+	window_begin(w, c->held[flow]);
+	return 1;
 }
 
 static __always_inline void note_peer(struct request_slow *s, struct sock_common *common)
@@ -404,6 +424,7 @@ static __always_inline int passed(struct sock *sk, int bytes, bool received)
 	struct request_work *w = request_work();
 	struct request_connection *c;
 	enum request_flow flow;
+	int left;
 
 	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
 	if (!c)
@@ -421,22 +442,11 @@ static __always_inline int passed(struct sock *sk, int bytes, bool received)
 		w->in_flight = request_in_flight(c);
 	}
 	if (unlikely(c->following != FOLLOW_REQUESTS))
-		return passed_unknown(sk, c, bytes, flow);
-	if (!find_memory(w, task, bytes)) {
-		if (w->flags)
-			request_unseen(w->flags - FOLLOW_TLS, bytes);
-		/* of what is not seen, only what is passed over anyway can be followed */
-		if (c->parser[flow].skip >= bytes)
-			c->parser[flow].skip -= bytes;
-		return 0;
-	}
-	w->parser = c->parser[flow];
-	if (likely(passed_few(c, w, flow))) {
-		c->parser[flow] = w->parser;
-	} else {
-		window_begin(w, c->held[flow]);
+		left = passed_unknown(sk, c, bytes, flow);
+	else
+		left = passed_known(c, w, task, bytes, flow);
+	if (left)
 		request_follow(c, w, flow);
-	}
 	if (unlikely(w->slow_ns))
 		sample(sk, c, w);
 	return 0;
@@ -455,16 +465,22 @@ static __always_inline bool is_ours(struct sock *sk)
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(request_received, struct sock *sk, int bytes, int flags)
 {
-	if (bytes > 0 && !(flags & MSG_PEEK) && is_ours(sk))
-		passed(sk, bytes, true);
+	if (bytes <= 0 || flags & MSG_PEEK || !is_ours(sk))
+		return 0;
+	cpu_keep();
+	passed(sk, bytes, true);
+	cpu_leave();
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(request_sent, struct sock *sk, int bytes, int flags)
 {
-	if (bytes > 0 && is_ours(sk))
-		passed(sk, bytes, false);
+	if (bytes <= 0 || !is_ours(sk))
+		return 0;
+	cpu_keep();
+	passed(sk, bytes, false);
+	cpu_leave();
 	return 0;
 }
 
@@ -473,16 +489,18 @@ int BPF_PROG(request_sent, struct sock *sk, int bytes, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(request_arrived, struct sock *sk)
 {
-	struct request_work *w = request_work();
-	struct tcp_sock *tp;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct request_work *w;
 
-	if (!w || w->arrival_sock == (__u64)sk)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	w->arrival_sock = (__u64)sk;
-	w->arrival_us = tp->tcp_mstamp;
+	cpu_keep();
+	w = request_work();
+	if (w && w->arrival_sock != (__u64)sk) {
+		w->arrival_sock = (__u64)sk;
+		w->arrival_us = tp->tcp_mstamp;
+	}
+	cpu_leave();
 	return 0;
 }
 

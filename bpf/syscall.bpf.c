@@ -177,8 +177,7 @@ static __always_inline int observe(struct syscall_cpu *c, struct start *start, _
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
+static __always_inline int left(struct pt_regs *regs, long ret)
 {
 	__u64 now = bpf_ktime_get_ns(), since = syscall_control.open_since_ns, key = task_key(regs);
 	__u32 slot = task_slot(key);
@@ -205,5 +204,14 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
 		return late(c, regs, ret);
 	observe(c, s, now, ret);
 	s->call = 0;
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_exit, struct pt_regs *regs, long ret)
+{
+	cpu_keep();
+	left(regs, ret);
+	cpu_leave();
 	return 0;
 }
