@@ -165,16 +165,9 @@ static __noinline struct request_connection *meet(struct sock *sk, bool received
 	if (direction < 0 || received != (direction == TCP_INBOUND) ||
 	    (direction == TCP_OUTBOUND && !request_outbound))
 		return NULL;
-	if (request_control.connections >= request_limit) {
-		request_lose(REQUEST_LOST_CONNECTIONS, 1);
-		return NULL;
-	}
-	c = bpf_sk_storage_get(&request_connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!c)
-		return NULL;
-	__sync_fetch_and_add(&request_control.connections, 1);
-	c->direction = direction;
-	c->named = OPERATION_UNNAMED;
+	c = request_connect(sk);
+	if (c)
+		c->direction = direction;
 	return c;
 }
 

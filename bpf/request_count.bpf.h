@@ -241,6 +241,30 @@ static __always_inline void request_unseen(enum request_unseen reason, __u64 byt
 		request_add(&t->unseen_bytes[reason], bytes);
 }
 
+/* What is kept of a connection, made if need be: it is one more then. The kernel may have no memory
+ * just when it is asked for, and some a moment later. */
+#define REQUEST_CONNECTION_TRIES 3
+
+static __always_inline struct request_connection *request_connect(void *sk)
+{
+	struct request_connection *c = NULL;
+
+	if (request_control.connections >= request_limit) {
+		request_lose(REQUEST_LOST_CONNECTIONS, 1);
+		return NULL;
+	}
+	for (int i = 0; i < REQUEST_CONNECTION_TRIES && !c; i++)
+		c = bpf_sk_storage_get(&request_connections, sk, NULL,
+				       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!c) {
+		request_lose(REQUEST_LOST_NO_MEMORY, 1);
+		return NULL;
+	}
+	__sync_fetch_and_add(&request_control.connections, 1);
+	c->named = OPERATION_UNNAMED;
+	return c;
+}
+
 /* Gives a key a slot of its own, on first use; `other` if all are taken. *next is where a free one
  * is looked for; user space takes a slot back by deleting both entries, and turns *next back to it.
  */

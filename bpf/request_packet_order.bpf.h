@@ -93,18 +93,11 @@ static __always_inline int direction_of(struct bpf_sock *sk, struct bpf_tcp_sock
 static __always_inline struct request_connection *
 follow(struct bpf_sock *sk, struct bpf_tcp_sock *tp, int direction, __u32 seq)
 {
-	struct request_connection *c;
+	struct request_connection *c = request_connect(sk);
 
-	if (request_control.connections >= request_limit) {
-		request_lose(REQUEST_LOST_CONNECTIONS, 1);
-		return NULL;
-	}
-	c = bpf_sk_storage_get(&request_connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c)
 		return NULL;
-	__sync_fetch_and_add(&request_control.connections, 1);
 	c->direction = direction;
-	c->named = OPERATION_UNNAMED;
 	c->next[FLOW_REQUESTS] = seq;
 	c->next[FLOW_RESPONSES] = direction == TCP_INBOUND ? tp->snd_nxt : tp->rcv_nxt;
 	return c;

@@ -153,6 +153,7 @@ enum request_lost {
 	REQUEST_LOST_DEPTH,	  /* counted, but not timed: more in flight than are remembered */
 	REQUEST_LOST_GAP,	  /* packets only: a segment was missed or came out of order */
 	REQUEST_LOST_SLOW,	  /* slow samples that found no room in the ring */
+	REQUEST_LOST_NO_MEMORY,	  /* ... the kernel had none just then for a connection */
 	REQUEST_LOST_REASONS
 };
 

@@ -80,7 +80,8 @@ static const char *const lost_reasons[REQUEST_LOST_REASONS] = {
     [REQUEST_LOST_MEMORY] = "memory",
     [REQUEST_LOST_DEPTH] = "in_flight",
     [REQUEST_LOST_GAP] = "gap",
-    [REQUEST_LOST_SLOW] = "slow_ring"};
+    [REQUEST_LOST_SLOW] = "slow_ring",
+    [REQUEST_LOST_NO_MEMORY] = "no_memory"};
 static const char *const classes[REQUEST_CLASSES] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 /* The labels of a series of a service or operation. */
