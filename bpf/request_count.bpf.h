@@ -254,8 +254,7 @@ static __always_inline struct request_connection *request_connect(void *sk)
 		return NULL;
 	}
 	for (int i = 0; i < REQUEST_CONNECTION_TRIES && !c; i++)
-		c = bpf_sk_storage_get(&request_connections, sk, NULL,
-				       BPF_SK_STORAGE_GET_F_CREATE);
+		c = bpf_sk_storage_get(&request_connections, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
 		request_lose(REQUEST_LOST_NO_MEMORY, 1);
 		return NULL;

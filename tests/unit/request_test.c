@@ -164,7 +164,7 @@ static void losses_and_unseen_bytes(void **state)
 	static const char *const lost[REQUEST_LOST_REASONS] = {"connections_full", "out_of_sync",
 							       "call_too_long",	   "memory",
 							       "in_flight",	   "gap",
-							       "slow_ring"};
+							       "slow_ring",	   "no_memory"};
 	static const char *const unseen[REQUEST_UNSEEN_REASONS] = {"tls", "http2", "io_uring",
 								   "compat"};
 	struct requests *r = *state;

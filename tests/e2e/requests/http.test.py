@@ -26,6 +26,7 @@ def compare_wrk(path, *options, depth=1):
     both = Both(program, nginx.port, "http")
     was = nginx.requests()
     made = wrk(nginx.port, path, *options)
+    nginx.settle()
     arrived = nginx.requests() - was - 1
     served, called = both.inbound.read(), both.outbound.read()
     for watch in (served, called):

@@ -24,6 +24,8 @@ import tempfile
 from common import HERE, Skip, check, until
 from lib import end, free_port, start
 
+ESTABLISHED, CLOSE_WAIT = "01", "08"  # in /proc/net/tcp
+
 READY_S = 60
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/lib/postgresql/15/bin"
 
@@ -377,6 +379,14 @@ class Nginx(Server):
         """How many it has read, this one included."""
         with Http(self.port) as c:
             return int(c.get("/status")[1].split()[9])
+
+    def settle(self):
+        """Waits until it is done with what is left in connections that their clients have closed."""
+        def done():
+            with open("/proc/net/tcp") as f:
+                return not any(line.split()[1].endswith(f":{self.port:04X}") and
+                               line.split()[3] in (ESTABLISHED, CLOSE_WAIT) for line in f)
+        until(f"nobody to be connected to port {self.port}", done)
 
     def logged(self, fresh=0):
         """[(method, path, status, seconds, upstream seconds)] once there are that many."""
