@@ -125,15 +125,24 @@ static __always_inline bool find_memory(struct request_work *w, struct task_stru
 
 /* --- connections */
 
+extern void *bpf_rdonly_cast(void *address, __u32 type) __ksym;
+
+/* What TCP keeps of a socket whose protocol is TCP: a cast costs nothing, the helper that checks it
+ * is a call. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+}
+
 /* The direction of a TCP connection: what came first, if it is young, else whether its port is (or
  * was) listened on. */
 static __always_inline int direction_of_tcp(struct sock *sk, bool received)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 
-	if (tp && received && !tp->bytes_sent)
+	if (received && !tp->bytes_sent)
 		return TCP_INBOUND;
-	if (tp && !received && !tp->bytes_received)
+	if (!received && !tp->bytes_received)
 		return TCP_OUTBOUND;
 	return is_listened(sk->__sk_common.skc_num) ? TCP_INBOUND : TCP_OUTBOUND;
 }
@@ -244,13 +253,12 @@ static __always_inline __u64 came_ticks_ago_us(struct tcp_sock *tp, __u64 now)
 static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
 {
 	__u64 came_us = w->arrival_us, now_us = w->now_ns / 1000, queued, ticks;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (w->arrival_sock != (__u64)sk || !tp)
+	if (w->arrival_sock != (__u64)sk)
 		return ARRIVAL_UNKNOWN;
 	w->arrival_sock = 0;
 	queued = came_us && came_us <= now_us ? now_us - came_us : 0;
-	ticks = came_ticks_ago_us(tp, w->now_ns);
+	ticks = came_ticks_ago_us(tcp_of(sk), w->now_ns);
 	return ticks > queued + TICKS_SLACK_US ? ticks : queued;
 }
 
@@ -259,11 +267,9 @@ static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
  * waits. */
 static __always_inline __u64 time_of(struct request_work *w, struct sock *sk, bool received)
 {
-	struct tcp_sock *tp = NULL;
+	struct tcp_sock *tp = tcp_of(sk);
 
-	if (sk->__sk_common.skc_family != AF_UNIX && bpf_core_field_exists(tp->tcp_clock_cache))
-		tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	if (sk->__sk_common.skc_family == AF_UNIX || !bpf_core_field_exists(tp->tcp_clock_cache))
 		return bpf_ktime_get_ns();
 	if (received ? w->arrival_sock == (__u64)sk && w->arrival_us != tp->tcp_mstamp
 		     : tp->snd_nxt == tp->write_seq)
@@ -482,16 +488,13 @@ int BPF_PROG(request_sent, struct sock *sk, int bytes, int flags)
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(request_arrived, struct sock *sk)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct request_work *w;
 
-	if (!tp)
-		return 0;
 	cpu_keep();
 	w = request_work();
 	if (w && w->arrival_sock != (__u64)sk) {
 		w->arrival_sock = (__u64)sk;
-		w->arrival_us = tp->tcp_mstamp;
+		w->arrival_us = tcp_of(sk)->tcp_mstamp;
 	}
 	cpu_leave();
 	return 0;
@@ -501,10 +504,8 @@ int BPF_PROG(request_arrived, struct sock *sk)
  * one), or that it is just reading. */
 static __always_inline bool is_unread(struct sock *sk)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_sock *tp = tcp_of(sk);
 
-	if (!tp)
-		return false;
 	return tp->rcv_nxt - tp->copied_seq > 1 ||
 	       (sk->sk_lock.owned && !(sk->__sk_common.skc_flags >> SOCK_DEAD & 1));
 }
