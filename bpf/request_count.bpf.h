@@ -687,19 +687,24 @@ static __always_inline void request_drop_synced(REQUEST_PARAMS)
 		;
 }
 
+static __always_inline void request_seen(const struct request_connection *c)
+{
+	__u32 service = c->service;
+
+	if (service < REQUEST_SERVICES && c->following == FOLLOW_REQUESTS)
+		request_control.seen_of[service]++;
+}
+
 /* Counts the connections there are: the keeper runs it over the storage of all sockets. */
 SEC("iter/bpf_sk_storage_map")
 int request_connections_seen(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct request_connection *c = ctx->value;
-	__u32 service;
 
 	if (!c)
 		return 0;
 	request_control.seen++;
-	service = c->service;
-	if (service < REQUEST_SERVICES && c->following == FOLLOW_REQUESTS)
-		request_control.seen_of[service]++;
+	request_seen(c);
 	return 0;
 }
 

@@ -443,3 +443,14 @@ int BPF_PROG(request_tls_ended, struct task_struct *task)
 		bpf_map_delete_elem(&request_tls_processes, &tgid);
 	return 0;
 }
+
+/* Counts them for their services, too: see request_connections_seen. */
+SEC("iter/bpf_map_elem")
+int request_tls_seen(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct tls_connection *x = ctx->value;
+
+	if (x)
+		request_seen(&x->c);
+	return 0;
+}

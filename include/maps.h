@@ -175,6 +175,12 @@ struct request_key {
 	__u32 inside;	/* 1: seen in OpenSSL, and the port, if it has one, is not known */
 };
 
+/* The slot of "other" of services like this one, and of what they do. */
+static inline __u32 request_other_of(const struct request_key *key)
+{
+	return (key->protocol - 1) * TCP_DIRECTIONS + key->direction;
+}
+
 struct request_service {
 	struct request_key key;
 	__u32 operations; /* slots it took, at most REQUEST_OPERATIONS_EACH */

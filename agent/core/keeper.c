@@ -405,7 +405,7 @@ static int prepare(struct keeper *k)
 	windows_init(&k->windows, k->probes, &k->shared->windows, k->config, now);
 	sweep_init(&k->sweep, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000,
 		   k->config->agent.budget_ratio, now);
-	reclaim_init(&k->reclaim, k->probes, k->config->tcp.sweep_ms * 1000000, now);
+	reclaim_init(&k->reclaim, k->probes, k->shared, k->config->tcp.sweep_ms * 1000000, now);
 	request_census_init(&k->census, k->probes, now);
 	request_tls_init(&k->tls, k->probes, k->shared, k->config, now);
 	cost_init(&k->cost, k->probes, k->shared, now);

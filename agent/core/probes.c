@@ -24,7 +24,8 @@
 /* Programs that are attached only while something wants them. */
 static const char *const on_demand[] = {"syscall_enter",      "syscall_exit",
 					"tcp_sweep",	      "request_connections_seen",
-					"request_tls_forked", "request_tls_ended"};
+					"request_tls_forked", "request_tls_ended",
+					"request_tls_seen"};
 
 static const char *const probe_names[PROBES] = {
     [SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk",
@@ -395,32 +396,39 @@ int probes_sweep_tcp(struct probes *p)
 	return err ? err : run_iterator(prog);
 }
 
-int probes_count_requests(struct probes *p)
+/* Runs an iterator over the elements of a map. */
+static int run_over(struct probes *p, struct program *prog, const char *map)
 {
-	struct program *prog = find_program(p, "request_connections_seen");
-	union bpf_iter_link_info info = {.map.map_fd = probes_map_fd(p, "request_connections")};
+	union bpf_iter_link_info info = {.map.map_fd = probes_map_fd(p, map)};
 	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
 		    .link_info_len = sizeof(info));
-	struct request_control *control;
-	int err;
 
-	if (!prog)
-		return 0; /* this way of seeing requests counts by itself */
 	if (!prog->link) {
 		prog->link = bpf_program__attach_iter(prog->bpf, &options);
 		if (!prog->link)
 			return -errno;
 		p->shared->prog[prog->shared].attached = true;
 	}
-	control = probes_request_control(p);
+	return run_iterator(prog);
+}
+
+int probes_count_requests(struct probes *p)
+{
+	struct program *sockets = find_program(p, "request_connections_seen");
+	struct program *tls = find_program(p, "request_tls_seen");
+	struct request_control *control = probes_request_control(p);
+	int err;
+
+	if (!sockets || !control)
+		return -ENOENT;
 	control->seen = 0;
 	memset(control->seen_of, 0, sizeof(control->seen_of));
-	err = run_iterator(prog);
+	err = run_over(p, sockets, "request_connections");
 	if (err)
 		return err;
 	__atomic_store_n(&control->connections, control->seen, __ATOMIC_RELAXED);
 	probes_note_bytes(p, "request_connections", REQUEST_CONNECTION_BYTES * control->seen);
-	return 0;
+	return tls ? run_over(p, tls, "request_tls_connections") : 0;
 }
 
 void probes_first_sweep_done(struct probes *p)

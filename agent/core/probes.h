@@ -54,6 +54,9 @@ const struct probe_maps *probes_map_all(struct probes *p);
 void *probes_map(struct probes *p, const char *name, size_t bytes);
 void probes_unmap(void *array, size_t bytes);
 int probes_map_fd(const struct probes *p, const char *name); /* -1: not loaded */
+/* What the programs that see requests share with the keeper, and the number of shards that they
+ * count in; NULL if they are not loaded. */
+struct request_control *probes_requests(struct probes *p, uint32_t *ret_shards);
 bool probes_loaded(const struct probes *p, const char *probe);
 
 /* Attaches or detaches one program by its name; attaching twice is fine. 0 or -errno (-ENOENT: not

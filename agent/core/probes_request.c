@@ -105,6 +105,12 @@ struct request_control *probes_request_control(struct probes *p)
 				 : &p->request_socket->data_request->request_control;
 }
 
+struct request_control *probes_requests(struct probes *p, uint32_t *ret_shards)
+{
+	*ret_shards = p->maps.request_shards;
+	return probes_request_control(p);
+}
+
 /* Opens a mounted cgroup2; -1 if it is none, or in a container only a part of it. */
 static int open_if_root(const struct mntent *mount)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include "request_reclaim.h"
 
 /* A kind of slots: an array of structs that begin with their identity and go on with u64 counters.
  */
@@ -75,12 +76,6 @@ static uint64_t sum(const uint64_t *counters, size_t n)
 	return total;
 }
 
-static void watch(struct reclaim_slot *s, uint64_t activity)
-{
-	s->idle = activity == s->activity ? s->idle + 1 : 0;
-	s->activity = activity;
-}
-
 /* Adds a drained slot to "other" and frees it. */
 static void fold(const struct kind *k, char *array, uint32_t slot, int owners)
 {
@@ -111,7 +106,7 @@ static void look(struct reclaim *r, const struct kind *k, struct reclaim_slot *s
 
 		if (!key[slot])
 			continue;
-		watch(s, sum((const uint64_t *)(element + k->counters), k->bytes / 8));
+		reclaim_watch(s, sum((const uint64_t *)(element + k->counters), k->bytes / 8));
 		if (s->draining) {
 			fold(k, array, slot, owners);
 			*s = (struct reclaim_slot){};
@@ -123,9 +118,11 @@ static void look(struct reclaim *r, const struct kind *k, struct reclaim_slot *s
 	probes_unmap(array, k->size * k->slots);
 }
 
-void reclaim_init(struct reclaim *r, struct probes *p, uint64_t sweep_period_ns, uint64_t now)
+void reclaim_init(struct reclaim *r, struct probes *p, struct shared *s, uint64_t sweep_period_ns,
+		  uint64_t now)
 {
-	*r = (struct reclaim){.probes = p, .period_ns = sweep_period_ns * RECLAIM_SWEEPS};
+	*r = (struct reclaim){
+	    .probes = p, .shared = s, .period_ns = sweep_period_ns * RECLAIM_SWEEPS};
 	r->due_ns = now + r->period_ns;
 }
 
@@ -136,4 +133,5 @@ void reclaim_run(struct reclaim *r, uint64_t now)
 	r->due_ns = now + r->period_ns;
 	look(r, &kinds[0], r->tcp);
 	look(r, &kinds[1], r->disk);
+	request_reclaim_look(r->probes, r->shared, r->request);
 }

@@ -24,13 +24,25 @@ struct reclaim_slot {
 	uint32_t draining; /* its key is deleted */
 };
 
+/* Notes what the counters sum up to now. */
+static inline void reclaim_watch(struct reclaim_slot *s, uint64_t activity)
+{
+	s->idle = activity == s->activity ? s->idle + 1 : 0;
+	s->activity = activity;
+}
+
+struct shared;
+
 struct reclaim {
 	struct probes *probes;
 	uint64_t period_ns, due_ns;
+	struct shared *shared;
 	struct reclaim_slot tcp[RECLAIM_SLOTS], disk[RECLAIM_SLOTS];
+	struct reclaim_slot request[REQUEST_SERVICES]; /* see request_reclaim.h */
 };
 
-void reclaim_init(struct reclaim *r, struct probes *p, uint64_t sweep_period_ns, uint64_t now_ns);
+void reclaim_init(struct reclaim *r, struct probes *p, struct shared *s, uint64_t sweep_period_ns,
+		  uint64_t now_ns);
 void reclaim_run(struct reclaim *r, uint64_t now_ns);
 
 #endif

@@ -131,6 +131,10 @@ struct shared {
 	struct shared_windows windows;
 	struct shared_cgroup cgroup[SHARED_CGROUPS]; /* [0].base: what was folded into "other" */
 	struct shared_service service[SHARED_SERVICES];
+	/* keeper: where the counts of a slot went when it was taken back last; odd while it does so
+	 */
+	uint16_t service_heir[SHARED_SERVICES], operation_heir[SHARED_OPERATIONS];
+	uint32_t request_turn;
 	/* written by the agent: a hash of the operation's identity where the agent, by
 	 * request.untimed, set REQUEST_UNTIMED; 0: it did not */
 	uint64_t request_untimed[SHARED_OPERATIONS];

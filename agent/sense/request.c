@@ -266,6 +266,8 @@ static int tick(struct agent *a, void *state, uint64_t now_ns)
 	struct request_source *s = state;
 
 	s->now_ns = now_ns;
+	if (__atomic_load_n(&a->shared->request_turn, __ATOMIC_ACQUIRE) & 1)
+		return 0; /* the keeper is moving counts from slot to slot */
 	if (request_slots_update(s))
 		for (size_t i = 0; i < sizeof(of_services) / sizeof(of_services[0]); i++)
 			store_end(a->store, of_services[i], now_ns);

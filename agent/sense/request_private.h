@@ -40,8 +40,7 @@ struct request_service_slot {
 struct request_operation_slot {
 	struct request_operation seen; /* used 0: the slot is free */
 	struct request_chain chain;
-	uint16_t other; /* the slot that it is folded into when it is taken away */
-	bool judged;	/* request.untimed was looked at */
+	bool judged;   /* request.untimed was looked at */
 	uint64_t hash;	/* of its labels, while it is in a group */
 	uint64_t print;
 	char name[REQUEST_NAME];
@@ -125,10 +124,5 @@ void request_slow_tick(struct request_source *s);
 void request_slow_take(struct request_source *s, const void *data, size_t bytes);
 /* A service has got its name: so have its samples. */
 void request_slow_named(struct request_source *s, uint32_t slot);
-
-static inline uint16_t request_other(const struct request_key *key)
-{
-	return (key->protocol - 1) * TCP_DIRECTIONS + key->direction;
-}
 
 #endif

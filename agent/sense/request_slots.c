@@ -103,7 +103,8 @@ static void update_service(struct request_source *s, uint32_t slot, struct chang
 		key = (struct request_key){0};
 	if (memcmp(&key, &x->key, sizeof(key)) != 0) {
 		if (x->key.protocol) {
-			request_window_fold_service(&s->window, slot, request_other(&x->key));
+			request_window_fold_service(&s->window, slot,
+						    s->agent->shared->service_heir[slot]);
 			c->ended = true;
 		}
 		*x = (struct request_service_slot){
@@ -141,13 +142,13 @@ static void update_operation(struct request_source *s, uint32_t slot, struct cha
 	if (same_operation(&now, &x->seen))
 		return;
 	if (x->seen.used) {
-		request_window_fold_operation(&s->window, slot, x->other);
+		request_window_fold_operation(&s->window, slot,
+					      s->agent->shared->operation_heir[slot]);
 		c->ended = true;
 	}
 	*x = (struct request_operation_slot){.seen = now, .chain = {NO_GROUP, NO_GROUP}};
 	if (!now.used)
 		return;
-	x->other = request_other(&s->service[now.service].key);
 	service_names_print(now.name, sizeof(now.name), x->name, sizeof(x->name));
 	c->regroup = true;
 }

@@ -187,13 +187,14 @@ static inline void requests_fold(uint64_t *from, uint64_t *other, size_t words)
 
 static inline void requests_take_back(struct requests *r, uint32_t service, uint32_t operation)
 {
-	uint32_t other = request_other(&r->service[service].key);
+	uint32_t other = request_other_of(&r->service[service].key);
 
 	requests_fold((uint64_t *)requests_of(r, service, 0), (uint64_t *)requests_of(r, other, 0),
 		      SHARDS * sizeof(struct request_service_counts) / 8);
 	requests_fold((uint64_t *)&r->operation_counts[operation * SHARDS],
 		      (uint64_t *)&r->operation_counts[other * SHARDS],
 		      SHARDS * sizeof(struct request_operation_counts) / 8);
+	r->shared.service_heir[service] = r->shared.operation_heir[operation] = other;
 	memset(&r->service[service].key, 0, sizeof(r->service[service].key));
 	memset(&r->operation[operation], 0, sizeof(r->operation[operation]));
 }

@@ -201,8 +201,8 @@ static void other_is_there_when_it_counts(void **state)
 	assert_int_equal(n, 0);
 	requests_sum(r, "trimtab_requests_unanswered_total", &n);
 	assert_int_equal(n, 0);
-	requests_count(r, request_other(&key), 1, 5, MS, REQUEST_OK);
-	requests_of(r, request_other(&key), 1)->unanswered = 2;
+	requests_count(r, request_other_of(&key), 1, 5, MS, REQUEST_OK);
+	requests_of(r, request_other_of(&key), 1)->unanswered = 2;
 	requests_tick(r);
 	assert_near(requests_value(r, REQUESTS, labels("other", "amqp", "other", "outbound", "ok")),
 		    5, 0);
