@@ -31,9 +31,6 @@ static const char *const probe_names[PROBES] = {
     [SCHED] = "sched", [SYSCALL] = "syscall", [DISK] = "disk",
     [TCP] = "tcp",     [REQUEST] = "request", [TLS] = "tls"};
 
-/* What the kernel takes for each followed connection: 440 bytes and its own, rounded up. */
-#define REQUEST_CONNECTION_BYTES 512
-
 /* Uprobes are attached to processes: see request_tls_events.h. */
 static bool is_on_demand(const struct bpf_program *bpf)
 {
@@ -116,6 +113,19 @@ static int load_object(struct probes *p, int index, struct btf *btf)
 	return err ? err : bpf_object__load_skeleton(probe->skeleton);
 }
 
+/* Loads one way of seeing requests. */
+static int load_way(struct probes *p, struct btf *btf, bool packet)
+{
+	int err = probes_open_request(p, packet);
+
+	if (!err)
+		err = load_object(p, REQUEST, btf);
+	if (!err)
+		snprintf(p->shared->request_way, sizeof(p->shared->request_way), "%s",
+			 packet ? "packet" : "socket");
+	return err;
+}
+
 /* In the calls on sockets, if the kernel has the hooks for it and takes the programs; else in the
  * packets. */
 static int load_request(struct probes *p, struct btf *btf)
@@ -123,17 +133,14 @@ static int load_request(struct probes *p, struct btf *btf)
 	int way = p->config->request.way;
 	bool packet = way == REQUEST_WAY_PACKET ||
 		      (way == REQUEST_WAY_AUTO && !probe_has_hook(btf, "sock_recv_length"));
-	int err = probes_open_request(p, packet);
+	int err = load_way(p, btf, packet);
 
-	if (!err)
-		err = load_object(p, REQUEST, btf);
 	if (!err || packet || way != REQUEST_WAY_AUTO)
 		return err;
 	log_warn("keeper", "requests are looked for in packets: those in calls cannot be seen: %s",
 		 strerror(-err));
 	probes_free_request(p);
-	err = probes_open_request(p, true);
-	return err ? err : load_object(p, REQUEST, btf);
+	return load_way(p, btf, true);
 }
 
 static int load_one(struct probes *p, int index, struct btf *btf)
@@ -319,7 +326,7 @@ void probes_forget(struct probes *p)
 	}
 }
 
-static struct program *find_program(struct probes *p, const char *name)
+struct program *probes_find_program(struct probes *p, const char *name)
 {
 	for (int i = 0; i < PROBES; i++)
 		for (size_t j = 0; j < p->probe[i].programs_n; j++)
@@ -330,21 +337,21 @@ static struct program *find_program(struct probes *p, const char *name)
 
 int probes_attach(struct probes *p, const char *program, bool on)
 {
-	struct program *prog = find_program(p, program);
+	struct program *prog = probes_find_program(p, program);
 
 	return prog ? attach(p, prog, on) : -ENOENT;
 }
 
 int probes_program_fd(struct probes *p, const char *program)
 {
-	struct program *prog = find_program(p, program);
+	struct program *prog = probes_find_program(p, program);
 
 	return prog ? bpf_program__fd(prog->bpf) : -ENOENT;
 }
 
 void probes_say_attached(struct probes *p, const char *program, bool on)
 {
-	struct program *prog = find_program(p, program);
+	struct program *prog = probes_find_program(p, program);
 
 	if (prog)
 		p->shared->prog[prog->shared].attached = on;
@@ -366,69 +373,6 @@ void probes_open_window(struct probes *p, uint64_t since_ns)
 	if (p->probe[SYSCALL].loaded)
 		__atomic_store_n(&p->syscall->bss->syscall_control.open_since_ns, since_ns,
 				 __ATOMIC_SEQ_CST);
-}
-
-/* Runs an attached iterator to its end. */
-static int run_iterator(struct program *prog)
-{
-	int fd = bpf_iter_create(bpf_link__fd(prog->link)), err;
-	char discard[256];
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	do
-		n = read(fd, discard, sizeof(discard));
-	while (n > 0 || (n < 0 && errno == EAGAIN));
-	err = n < 0 ? -errno : 0;
-	close(fd);
-	return err;
-}
-
-int probes_sweep_tcp(struct probes *p)
-{
-	struct program *prog = find_program(p, "tcp_sweep");
-	int err;
-
-	if (!prog)
-		return -ENOENT;
-	err = attach(p, prog, true);
-	return err ? err : run_iterator(prog);
-}
-
-/* Runs an iterator over the elements of a map. */
-static int run_over(struct probes *p, struct program *prog, const char *map)
-{
-	union bpf_iter_link_info info = {.map.map_fd = probes_map_fd(p, map)};
-	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info,
-		    .link_info_len = sizeof(info));
-
-	if (!prog->link) {
-		prog->link = bpf_program__attach_iter(prog->bpf, &options);
-		if (!prog->link)
-			return -errno;
-		p->shared->prog[prog->shared].attached = true;
-	}
-	return run_iterator(prog);
-}
-
-int probes_count_requests(struct probes *p)
-{
-	struct program *sockets = find_program(p, "request_connections_seen");
-	struct program *tls = find_program(p, "request_tls_seen");
-	struct request_control *control = probes_request_control(p);
-	int err;
-
-	if (!sockets || !control)
-		return -ENOENT;
-	control->seen = 0;
-	memset(control->seen_of, 0, sizeof(control->seen_of));
-	err = run_over(p, sockets, "request_connections");
-	if (err)
-		return err;
-	__atomic_store_n(&control->connections, control->seen, __ATOMIC_RELAXED);
-	probes_note_bytes(p, "request_connections", REQUEST_CONNECTION_BYTES * control->seen);
-	return tls ? run_over(p, tls, "request_tls_connections") : 0;
 }
 
 void probes_first_sweep_done(struct probes *p)

@@ -43,6 +43,9 @@ struct probes {
 	uint32_t cpus;
 };
 
+/* NULL: it is not loaded */
+struct program *probes_find_program(struct probes *p, const char *name);
+
 /* In how many copies what is counted of requests is kept: a power of 2. */
 uint32_t probes_request_shards(uint32_t cpus);
 /* Opens the programs for one of the ways of seeing requests. */

@@ -56,14 +56,8 @@ static int open_packet(struct probes *p)
 
 int probes_open_request(struct probes *p, bool packet)
 {
-	int err;
-
 	p->maps.request_shards = probes_request_shards(p->cpus);
-	err = packet ? open_packet(p) : open_socket(p);
-	if (!err)
-		snprintf(p->shared->request_way, sizeof(p->shared->request_way), "%s",
-			 packet ? "packet" : "socket");
-	return err;
+	return packet ? open_packet(p) : open_socket(p);
 }
 
 /* Others run in between on the same CPU: request_exclusive stays off. */
