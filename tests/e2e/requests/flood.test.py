@@ -143,7 +143,7 @@ def flood_and_after(way):
             finally:
                 busy.end()
             ok, error = stats_risen(before, redis.stats(control))
-            check(ok["GET"] == PIPELINE * (ok["SET"] - BUSY) and not error, f"Redis did {ok} {error}")
+            check(not error and ok["GET"] == PIPELINE * (ok["SET"] - BUSY), f"Redis did {ok} {error}")
             both.expect(ok)
         flood.end()
         until("the census after it", lambda: program.followed() < ROOM // 2, CENSUS_S)
