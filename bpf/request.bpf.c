@@ -11,6 +11,7 @@
  */
 #include "request_count.bpf.h"
 #include "request_sample.bpf.h"
+#include "request_statement.bpf.h"
 #include "request_tls.bpf.h"
 #include "request_user.bpf.h"
 

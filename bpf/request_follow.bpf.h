@@ -16,6 +16,9 @@
 #ifndef REQUEST_FILL
 #define REQUEST_FILL request_fill(w)
 #endif
+#ifndef REQUEST_LOOK
+#define REQUEST_LOOK(c, w, flow) /* what else is done with the next element */
+#endif
 
 #define REQUEST_STEPS_TURN 8 /* elements looked at in one turn */
 #define REQUEST_TURNS 1024   /* of a call */
@@ -304,6 +307,7 @@ __noinline int request_turn(REQUEST_C_PARAM, REQUEST_W_PARAM, __u32 flow)
 		window_skip(w);
 		if (w->at >= w->end)
 			continue;
+		REQUEST_LOOK(c, w, flow);
 		event = request_step_once(w, c->protocol, flow);
 		w->held = event == REQUEST_HOLD;
 		if (event == REQUEST_MORE || event == REQUEST_HOLD)

@@ -154,6 +154,7 @@ enum request_lost {
 	REQUEST_LOST_GAP,	  /* packets only: a segment was missed or came out of order */
 	REQUEST_LOST_SLOW,	  /* slow samples that found no room in the ring */
 	REQUEST_LOST_NO_MEMORY,	  /* ... the kernel had none just then for a connection */
+	REQUEST_LOST_STATEMENT,	  /* texts of statements that found no room in their ring */
 	REQUEST_LOST_REASONS
 };
 
@@ -187,6 +188,11 @@ struct request_service {
 	__u32 sampled_ms; /* when its last slow request was */
 	char comm[16];	  /* of the task that was met first: a name if the cgroup gives none */
 	__u64 slow_ns;	  /* written by the agent: slower requests are sampled; 0: none */
+	/* PostgreSQL, see request_statement.bpf.h: the second, what was sent in it, and that one of
+	 * 2^shift is a sample */
+	__u32 statement_period;
+	__u16 statements_named;
+	__u8 statements_sent, statement_shift;
 };
 
 #define REQUEST_OPERATIONS_EACH 64 /* operations of one service told apart; the rest is "other" */
@@ -257,6 +263,20 @@ struct request_slow {
 	__u16 peer_port;	  /* host order */
 	__u8 peer[16];		  /* address, network order */
 };
+
+#define REQUEST_STATEMENT_TEXT 256
+
+/* A statement of PostgreSQL, sent to user space. */
+struct request_statement {
+	__u64 prepared; /* the connection and the name of a prepared statement; 0: it has none */
+	__u32 weight;	/* executions that it stands for; 0: it is only parsed */
+	__u16 service;	/* slot */
+	__u16 text_bytes;
+	char text[REQUEST_STATEMENT_TEXT]; /* up to a NUL, or cut */
+};
+
+/* of one that was parsed before: it has no text */
+#define REQUEST_STATEMENT_HEAD __builtin_offsetof(struct request_statement, text)
 
 /* --- cgroup.bpf.h -------------------------------------------------------------------------------
  */

@@ -30,7 +30,8 @@ struct probe_maps {
 	const struct request_operation_counts *request_operation_counts;
 	const struct request_totals *request_totals; /* [shard] */
 	uint32_t request_shards;
-	int request_slow_fd; /* a ring buffer of struct request_slow; -1 */
+	int request_slow_fd;	   /* a ring buffer of struct request_slow; -1 */
+	int request_statements_fd; /* a ring buffer of struct request_statement; -1 */
 };
 
 struct probes;

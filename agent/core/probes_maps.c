@@ -193,6 +193,7 @@ const struct probe_maps *probes_map_all(struct probes *p)
 
 	map_requests(p, m);
 	m->request_slow_fd = probes_map_fd(p, "request_slow");
+	m->request_statements_fd = probes_map_fd(p, "request_statements");
 
 	m->cgroup_cpus = probes_map(p, "cgroup_cpus", p->cpus * sizeof(struct cgroup_cpu));
 	m->cgroup_ids_fd = probes_map_fd(p, "cgroup_ids");

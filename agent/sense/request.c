@@ -81,7 +81,8 @@ static const char *const lost_reasons[REQUEST_LOST_REASONS] = {
     [REQUEST_LOST_DEPTH] = "in_flight",
     [REQUEST_LOST_GAP] = "gap",
     [REQUEST_LOST_SLOW] = "slow_ring",
-    [REQUEST_LOST_NO_MEMORY] = "no_memory"};
+    [REQUEST_LOST_NO_MEMORY] = "no_memory",
+    [REQUEST_LOST_STATEMENT] = "statement_ring"};
 static const char *const classes[REQUEST_CLASSES] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 /* The labels of a series of a service or operation. */
@@ -279,6 +280,7 @@ static int tick(struct agent *a, void *state, uint64_t now_ns)
 			write_service(s, slot);
 	write_totals(s);
 	request_slow_tick(s);
+	request_ring_tick(s);
 	request_window_turn(&s->window, a->maps, now_ns);
 	return 0;
 }
@@ -290,6 +292,7 @@ static void fini(struct agent *a, void *state)
 	if (!s)
 		return;
 	request_slow_close(s);
+	request_ring_close(s);
 	cgroup_names_free(s->cgroups);
 	if (s->has_regex)
 		regfree(&s->untimed);
@@ -332,6 +335,9 @@ static int init(struct agent *a, void **ret_state)
 		agent_reason(a, "slow requests are not sampled: %s", strerror(-err));
 		log_info("request", "slow requests are not sampled: %s", strerror(-err));
 	}
+	err = request_ring_open(s);
+	if (err)
+		log_info("request", "statements are not sampled: %s", strerror(-err));
 	*ret_state = s;
 	return 0;
 }

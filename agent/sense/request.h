@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "maps.h"
 #include "sense/cgroup_walk.h"
+#include "sense/request_statements.h"
 #include "sense/service_names.h"
 
 #define REQUEST_SAMPLES 256 /* slow requests that are remembered */
@@ -85,6 +86,11 @@ void request_operation_quantiles(const struct request_source *s, uint32_t operat
 
 /* The i-th slow request, the last one first; NULL: there are no more. */
 const struct request_sample *request_sample(const struct request_source *s, size_t i);
+
+/* The statements that a service executed most lately: see request_statements.h. */
+size_t request_statements(const struct request_source *s, uint32_t service,
+			  struct statement_view ret[STATEMENTS_BUSIEST]);
+double request_statements_seconds(const struct request_source *s, uint64_t now_ns);
 
 /* Bytes of requests that cannot be seen, by reason; 0 without the probe. */
 void request_unseen_bytes(const struct agent *a, uint64_t ret[REQUEST_UNSEEN_REASONS]);

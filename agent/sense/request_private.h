@@ -3,6 +3,7 @@
  *   request_slots.c   who holds each slot of the BPF programs, and which of them are one series
  *   request_counts.c  sums over the shards; snapshots, for what happened lately
  *   request_slow.c    the ring of slow samples
+ *   request_ring.c    the ring of PostgreSQL's statements
  *   request_view.c    figures for the API
  *   request.c         the module, and its series
  */
@@ -19,6 +20,7 @@
 
 #define REQUEST_WINDOW_NS (10ULL * 1000000000)
 
+struct request_ring;
 struct ring_buffer;
 
 /* Slots of the same labels are a group, chained in the order of the slots from its leader on. */
@@ -41,7 +43,7 @@ struct request_operation_slot {
 	struct request_operation seen; /* used 0: the slot is free */
 	struct request_chain chain;
 	bool judged;   /* request.untimed was looked at */
-	uint64_t hash;	/* of its labels, while it is in a group */
+	uint64_t hash; /* of its labels, while it is in a group */
 	uint64_t print;
 	char name[REQUEST_NAME];
 };
@@ -71,6 +73,7 @@ struct request_source {
 	unsigned taken;		  /* by this tick */
 	uint64_t samples;	  /* taken so far */
 	struct request_sample sample[REQUEST_SAMPLES];
+	struct request_ring *statements; /* NULL: they cannot be read */
 	struct request_window window;
 };
 
@@ -124,5 +127,16 @@ void request_slow_tick(struct request_source *s);
 void request_slow_take(struct request_source *s, const void *data, size_t bytes);
 /* A service has got its name: so have its samples. */
 void request_slow_named(struct request_source *s, uint32_t slot);
+
+/* --- request_ring.c */
+
+/* 0, or -errno: there will be no statements. */
+int request_ring_open(struct request_source *s);
+void request_ring_close(struct request_source *s);
+void request_ring_tick(struct request_source *s);
+/* One sample, as the ring holds it. */
+void request_ring_take(struct request_source *s, const void *data, size_t bytes);
+/* A slot of a service has changed hands. */
+void request_ring_forget(struct request_source *s, uint32_t slot);
 
 #endif

@@ -105,6 +105,7 @@ static void update_service(struct request_source *s, uint32_t slot, struct chang
 		if (x->key.protocol) {
 			request_window_fold_service(&s->window, slot,
 						    s->agent->shared->service_heir[slot]);
+			request_ring_forget(s, slot);
 			c->ended = true;
 		}
 		*x = (struct request_service_slot){

@@ -52,7 +52,8 @@ static inline struct requests *requests_new(void)
 				      .request_operation_counts = r->operation_counts,
 				      .request_totals = r->totals,
 				      .request_shards = SHARDS,
-				      .request_slow_fd = -1};
+				      .request_slow_fd = -1,
+				      .request_statements_fd = -1};
 	r->config.request.enabled = true;
 	r->config.agent.period_ms = PERIOD / 1000000;
 	r->agent = (struct agent){.config = &r->config,

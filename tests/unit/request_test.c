@@ -161,10 +161,9 @@ static void series_of_services(void **state)
 
 static void losses_and_unseen_bytes(void **state)
 {
-	static const char *const lost[REQUEST_LOST_REASONS] = {"connections_full", "out_of_sync",
-							       "call_too_long",	   "memory",
-							       "in_flight",	   "gap",
-							       "slow_ring",	   "no_memory"};
+	static const char *const lost[REQUEST_LOST_REASONS] = {
+	    "connections_full", "out_of_sync", "call_too_long", "memory", "in_flight", "gap",
+	    "slow_ring",	"no_memory",   "statement_ring"};
 	static const char *const unseen[REQUEST_UNSEEN_REASONS] = {"tls", "http2", "io_uring",
 								   "compat"};
 	struct requests *r = *state;
