@@ -8,6 +8,7 @@
 #include "serve/routes.h"
 #include "serve/scrape.h"
 #include "serve/services.h"
+#include "serve/statements.h"
 #include "serve/status.h"
 
 static const char *const directions[] = {"inbound", "outbound", NULL};
@@ -108,6 +109,27 @@ const struct route routes[] = {
 		.min = 1,
 		.max = SERVICES_SLOW_MAX,
 		.fallback = "50"}}},
+    {.path = "/api/services/statements",
+     .method = "GET",
+     .access = ROUTE_READ,
+     .handle = statements_get,
+     .status = 200,
+     .summary = "The statements of PostgreSQL that each service executes most, without their "
+		"literals, estimated from samples of the last 30 to 60 s.",
+     .schema = "Statements",
+     .param = {{.name = "service", .about = "Only those of this one.", .type = "string"},
+	       {.name = "limit",
+		.about = "At most so many statements.",
+		.type = "integer",
+		.min = 1,
+		.max = STATEMENTS_LIMIT_MAX,
+		.fallback = "100"},
+	       {.name = "offset",
+		.about = "Skip so many of them.",
+		.type = "integer",
+		.min = 0,
+		.max = STATEMENTS_LIMIT_MAX,
+		.fallback = "0"}}},
     {.path = "/api/status",
      .method = "GET",
      .access = ROUTE_READ,
