@@ -8,6 +8,7 @@
 #ifndef TRIMTAB_REQUEST_COUNT_BPF_H
 #define TRIMTAB_REQUEST_COUNT_BPF_H
 
+#include "request_amqp_flight.h"
 #include "request_slots.bpf.h"
 
 /* --- requests in flight */
@@ -317,6 +318,23 @@ static __always_inline void request_drop_synced(REQUEST_PARAMS)
 {
 	for (int i = 0; i < REQUEST_ENTRIES && request_drop_one(REQUEST_C); i++)
 		;
+}
+
+/* The connection ends: what it still asks for gets no answer. In a softirq, mostly: not by
+ * request_add(). */
+static __always_inline void request_end(struct request_connection *c)
+{
+	struct request_service_counts *s;
+	__u32 n;
+
+	if (c->following != FOLLOW_REQUESTS)
+		return;
+	n = c->protocol == REQUEST_AMQP ? amqp_in_flight((struct request_amqp *)c->keyed)
+					: request_in_flight(c);
+	s = n ? request_service_counts_of(c) : NULL;
+	if (s)
+		__sync_fetch_and_add(&s->unanswered, n);
+	c->following = FOLLOW_NOTHING;
 }
 
 static __always_inline void request_seen(const struct request_connection *c)

@@ -48,13 +48,9 @@ static __always_inline bool passed_unknown(REQUEST_PARAMS, enum request_flow flo
 	return REQUEST_FILL > 0 && request_meet(REQUEST_C, REQUEST_W);
 }
 
-/* The connection ends: what it still asks for gets no answer. */
 static __always_inline void end_connection(struct request_connection *c)
 {
-	struct request_service_counts *s = request_service_counts_of(c);
-
-	if (s && c->following == FOLLOW_REQUESTS)
-		request_add(&s->unanswered, request_in_flight(c));
+	request_end(c);
 	forget(c);
 	c->following = FOLLOW_NOTHING;
 }

@@ -400,15 +400,10 @@ int request_tls_free(struct pt_regs *ctx)
 {
 	struct tls_key key = key_of(ctx->di);
 	struct tls_connection *x = bpf_map_lookup_elem(&request_tls_connections, &key);
-	struct request_service_counts *s;
 
 	if (!x)
 		return 0;
-	if (x->c.following == FOLLOW_REQUESTS && x->c.begun != x->c.done) {
-		s = request_service_counts_of(&x->c);
-		if (s)
-			request_add(&s->unanswered, request_in_flight(&x->c));
-	}
+	request_end(&x->c);
 	bpf_map_delete_elem(&request_tls_connections, &key);
 	return 0;
 }

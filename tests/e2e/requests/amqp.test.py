@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """amqp.test.py - every message published and confirmed, delivered and acknowledged, counted by the
 program as pika and RabbitMQ count them."""
+import socket
+
 from common import ENV, Both, Trimtab, check, main, need, until
 from servers import Rabbit
 
@@ -188,6 +190,39 @@ def test_consume_without_acknowledgement():
     consumed(500, auto_ack=True).expect({"deliver": 500}, untimed={"deliver"})
 
 
+def left_unacknowledged(leave):
+    """A consumer that gets 20, acknowledges 12, and goes: the rest will be delivered anew."""
+    connection = connect()
+    channel = connection.channel()
+    queue = declare(channel)
+    channel.confirm_delivery()
+    for _ in range(20):
+        channel.basic_publish("", queue, b"x" * 100)
+    both = Both(program, rabbit.port, "amqp")
+    got = channel.consume(queue, inactivity_timeout=10)
+    for n in range(20):
+        method, _, body = next(got)
+        check(body, "nothing came")
+        if n < 12:
+            channel.basic_ack(method.delivery_tag)
+    connection.process_data_events(0)
+    for watch in (both.inbound, both.outbound):
+        watch.expect({"deliver": 12})
+    leave(connection)
+    for watch in (both.inbound, both.outbound):
+        until("the rest to be unanswered", lambda w=watch: w.read().unanswered() == 8)
+        watch.expect({"deliver": 12})
+
+
+def test_consumer_closes():
+    left_unacknowledged(lambda connection: connection.close())
+
+
+def test_consumer_is_gone():
+    left_unacknowledged(
+        lambda connection: connection._impl._transport._sock.shutdown(socket.SHUT_RDWR))
+
+
 def test_consumer_refuses():
     consumed(300, reject=40).expect({"deliver": 260}, {"deliver": 40}, deep=True)
 
@@ -284,6 +319,6 @@ if __name__ == "__main__":
         raise SystemExit(main([
             test_publish_one_by_one, test_publish_in_windows, test_publish_on_several_channels,
             test_publish_large, test_publish_unconfirmed, test_consume, test_consume_many_at_once,
-            test_consume_without_acknowledgement, test_consumer_refuses, test_get,
+            test_consume_without_acknowledgement, test_consumer_closes, test_consumer_is_gone, test_consumer_refuses, test_get,
             test_refused_by_the_broker, test_refused_in_windows, test_returned,
             test_channel_closed]))
