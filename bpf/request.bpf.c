@@ -501,7 +501,7 @@ int BPF_PROG(request_arrived, struct sock *sk)
 	return 0;
 }
 
-/* Whether an answer may be there all the same: bytes that the task has not read (a FIN counts as
+/* Whether an answer may have come all the same: bytes that the task has not read (a FIN counts as
  * one), or that it is just reading. */
 static __always_inline bool is_unread(struct sock *sk)
 {
@@ -515,17 +515,12 @@ static __always_inline bool is_unread(struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(request_closed, struct sock *sk, int old_state, int new_state)
 {
-	struct request_service_counts *s;
 	struct request_connection *c;
 
 	if (new_state != TCP_CLOSE)
 		return 0;
 	c = bpf_sk_storage_get(&request_connections, sk, NULL, 0);
-	if (!c || c->following != FOLLOW_REQUESTS || c->begun == c->done || is_unread(sk))
-		return 0;
-	s = request_service_counts_of(c);
-	if (s) /* in a softirq: not by request_add() */
-		__sync_fetch_and_add(&s->unanswered, request_in_flight(c));
-	c->done = c->begun;
+	if (c && (c->direction == TCP_INBOUND || !is_unread(sk)))
+		request_end(c);
 	return 0;
 }

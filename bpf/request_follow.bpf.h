@@ -211,6 +211,7 @@ static __always_inline void request_acked_run(REQUEST_PARAMS, __u32 n, __u32 *er
 __noinline int request_acked_count(REQUEST_C_PARAM, REQUEST_W_PARAM)
 {
 	struct request_amqp_answers *answers;
+	struct request_service_counts *s;
 
 	REQUEST_FIND_C(0)
 	REQUEST_FIND_W(0)
@@ -219,6 +220,9 @@ __noinline int request_acked_count(REQUEST_C_PARAM, REQUEST_W_PARAM)
 		request_acked_run(REQUEST_BOTH, answers->run[i].n, &answers->errors,
 				  answers->run[i].start_ns);
 	request_acked_run(REQUEST_BOTH, answers->untimed, &answers->errors, 0);
+	s = answers->dropped ? request_service_counts_of(c) : NULL;
+	if (s)
+		request_add(&s->unanswered, answers->dropped);
 	return 0;
 }
 
