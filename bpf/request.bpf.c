@@ -9,15 +9,16 @@
  * Cost: a socket that is not followed costs a few loads where only serving is watched and its port
  * is not listened on, else a look-up.
  */
+#include "request_call.bpf.h"
 #include "request_count.bpf.h"
 #include "request_sample.bpf.h"
 #include "request_statement.bpf.h"
+#include "request_time.bpf.h"
 #include "request_tls.bpf.h"
 #include "request_user.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
@@ -25,37 +26,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define MSG_PEEK 2
 #define SOCK_DEAD 0 /* bit of skc_flags: closed by its task */
 #define TCP_CLOSE 7
-/* PF_KTHREAD, PF_IO_WORKER, PF_USER_WORKER: no system call of theirs brought them here */
-#define PF_NO_CALL (0x00200000 | 0x10 | 0x4000)
 
-#define NR_IO_URING_ENTER 426
-#define NR_RECVMMSG 299
-#define NR_SENDMMSG 307
-#define TICKS_FEW 3		/* the count of ticks is too coarse below */
-#define TICKS_TO_KNOW 20	/* until their length is known to 5 % */
-#define TICKS_SLACK_US 15000	/* more than a tick, less than an acknowledgement is delayed */
 #define REQUEST_PIECES_FIRST 16 /* pieces that are put together to recognise a protocol */
-
-/* what a system call's second argument points to */
-enum call_memory { MEMORY_NONE, MEMORY_BYTES, MEMORY_VECTOR, MEMORY_MESSAGE };
-
-#define CALLS 64
-static const __u8 memory_of_call[CALLS] = {
-    [0] = MEMORY_BYTES,	   /* read */
-    [1] = MEMORY_BYTES,	   /* write */
-    [19] = MEMORY_VECTOR,  /* readv */
-    [20] = MEMORY_VECTOR,  /* writev */
-    [44] = MEMORY_BYTES,   /* sendto */
-    [45] = MEMORY_BYTES,   /* recvfrom */
-    [46] = MEMORY_MESSAGE, /* sendmsg */
-    [47] = MEMORY_MESSAGE, /* recvmsg */
-};
-
-struct user_message {
-	__u64 name;
-	__u32 name_length, pad;
-	__u64 iov, iovs;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,69 +43,7 @@ static __always_inline struct request_work *request_work(void)
 	return bpf_map_lookup_elem(&request_cpus, &cpu);
 }
 
-/* --- where the bytes of a call are */
-
-static __always_inline bool message_of(struct request_work *w, __u64 address)
-{
-	struct user_message message;
-
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)address))
-		return false;
-	w->iov = message.iov;
-	w->iovs = message.iovs;
-	return true;
-}
-
-/* Finds the caller's memory. False if it is not known: sendfile(), splice(), the kernel's own
- * sends; if that holds for the whole connection, work->flags says why (enum request_following). */
-static __always_inline bool find_memory(struct request_work *w, struct task_struct *task,
-					__u32 bytes)
-{
-	struct pt_regs *regs;
-	__u64 nr, kind;
-
-	w->piece = w->iovs = 0;
-	w->total = w->call_bytes = bytes;
-	w->first = REQUEST_WINDOW;
-	w->flags = 0;
-	if (unlikely(task->flags & PF_NO_CALL))
-		return false;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	nr = regs->orig_ax;
-	if (unlikely(regs->cs == USER32_CS)) {
-		w->flags = FOLLOW_COMPAT;
-		return false;
-	}
-	if (nr >= CALLS) {
-		if (nr == NR_IO_URING_ENTER)
-			w->flags = FOLLOW_IO_URING;
-		if (nr == NR_RECVMMSG || nr == NR_SENDMMSG) /* which of the messages is it? */
-			w->flags = FOLLOW_COMPAT;
-		return false;
-	}
-	kind = memory_of_call[nr];
-	if (likely(kind == MEMORY_BYTES)) {
-		w->from = regs->si;
-		w->piece = bytes;
-		return true;
-	}
-	if (kind == MEMORY_MESSAGE)
-		return message_of(w, regs->si);
-	w->iov = regs->si;
-	w->iovs = regs->dx;
-	return kind == MEMORY_VECTOR;
-}
-
 /* --- connections */
-
-extern void *bpf_rdonly_cast(void *address, __u32 type) __ksym;
-
-/* What TCP keeps of a socket whose protocol is TCP: a cast costs nothing, the helper that checks it
- * is a call. */
-static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
-{
-	return bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
-}
 
 /* The direction of a TCP connection: what came first, if it is young, else whether its port is (or
  * was) listened on. */
@@ -229,54 +139,6 @@ static __always_inline bool recognise(struct request_connection *c, struct reque
 }
 
 /* --- one call */
-
-/* In us, how long ago the last data came by TCP's count of ticks; 0 if it is a few ticks at most.
- * How long a tick is, two moments tell. */
-static __always_inline __u64 came_ticks_ago_us(struct tcp_sock *tp, __u64 now)
-{
-	__u64 jiffies = bpf_jiffies64(), passed;
-	__u32 ticks = (__u32)jiffies - tp->inet_conn.icsk_ack.lrcvtime;
-
-	if (likely(ticks < TICKS_FEW) || ticks > 1U << 31)
-		return 0;
-	passed = jiffies - request_control.clock_jiffies;
-	if (request_control.clock_ns && passed >= TICKS_TO_KNOW)
-		return ticks * ((now - request_control.clock_ns) / passed) / 1000;
-	if (!request_control.clock_ns) {
-		request_control.clock_jiffies = jiffies;
-		request_control.clock_ns = now;
-	}
-	return 0;
-}
-
-/* When the bytes that were just read had come, in us before now_ns. An acknowledgement that is sent
- * before they are read turns on TCP's clock: then only its ticks tell. */
-static __always_inline __u64 queued_us(struct request_work *w, struct sock *sk)
-{
-	__u64 came_us = w->arrival_us, now_us = w->now_ns / 1000, queued, ticks;
-
-	if (w->arrival_sock != (__u64)sk)
-		return ARRIVAL_UNKNOWN;
-	w->arrival_sock = 0;
-	queued = came_us && came_us <= now_us ? now_us - came_us : 0;
-	ticks = came_ticks_ago_us(tcp_of(sk), w->now_ns);
-	return ticks > queued + TICKS_SLACK_US ? ticks : queued;
-}
-
-/* The time: TCP's own clock, where it was read in this very call. A receive reads it after it took
- * data (request_arrived saw it before that), a send when it transmits; all is sent if nothing
- * waits. */
-static __always_inline __u64 time_of(struct request_work *w, struct sock *sk, bool received)
-{
-	struct tcp_sock *tp = tcp_of(sk);
-
-	if (sk->__sk_common.skc_family == AF_UNIX || !bpf_core_field_exists(tp->tcp_clock_cache))
-		return bpf_ktime_get_ns();
-	if (received ? w->arrival_sock == (__u64)sk && w->arrival_us != tp->tcp_mstamp
-		     : tp->snd_nxt == tp->write_seq)
-		return tp->tcp_clock_cache;
-	return bpf_ktime_get_ns();
-}
 
 static __always_inline void note_tls_peer(struct tls_peer *p, struct request_connection *c,
 					  struct sock_common *common)

@@ -8,8 +8,9 @@
 #ifndef TRIMTAB_REQUEST_COUNT_BPF_H
 #define TRIMTAB_REQUEST_COUNT_BPF_H
 
-#include "request_amqp_flight.h"
 #include "request_slots.bpf.h"
+/* after the helpers' own __always_inline */
+#include "request_amqp_flight.h"
 
 /* --- requests in flight */
 
