@@ -26,6 +26,7 @@
 #define STATEMENT_SHIFT_MAX 20 /* one of a million */
 #define STATEMENT_NAME 64      /* bytes of a name that are looked at */
 #define STATEMENT_MESSAGES 3   /* looked at in a row: Close, Parse, Bind */
+#define RINGBUF_NO_WAKEUP 1    /* nobody waits for it */
 
 /* 256 KiB: what the connections of a pool prepare when they begin fits between two readings. */
 struct {
@@ -80,7 +81,7 @@ static __always_inline void statement_bound(__u32 service, __u32 weight, __u64 p
 	r->weight = weight;
 	r->service = service;
 	r->text_bytes = 0;
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, RINGBUF_NO_WAKEUP);
 }
 
 /* Sends the text at i of the window, of which there are `bytes` bytes with its NUL and what comes
@@ -105,9 +106,9 @@ static __always_inline void statement_sent(struct request_work *w, __u32 service
 	r->service = service;
 	r->text_bytes = bytes;
 	if (bpf_probe_read_user(r->text, bytes, (void *)(w->from - here)))
-		bpf_ringbuf_discard(r, 0);
+		bpf_ringbuf_discard(r, RINGBUF_NO_WAKEUP);
 	else
-		bpf_ringbuf_submit(r, 0);
+		bpf_ringbuf_submit(r, RINGBUF_NO_WAKEUP);
 }
 
 /* Mixes the string at i into a hash. Where the next one begins; 0: it is too long. */

@@ -1,4 +1,4 @@
-/* services_test.c - /api/services and /api/services/slow over a real socket, of requests counted in
+/* services_test.c - /api/services and what is below it over a real socket, of requests counted in
  * arrays in memory; a client takes turns with the server in one thread.
  */
 #define _GNU_SOURCE
@@ -402,6 +402,64 @@ static void waits_for_names(void **state)
 	cJSON_Delete(json);
 }
 
+/* --- statements */
+
+static void executes(struct api *t, uint32_t weight, const char *text)
+{
+	struct request_statement s = {.weight = weight, .service = FIRST + 1};
+
+	s.text_bytes = (uint16_t)(strlen(text) + 1);
+	memcpy(s.text, text, s.text_bytes);
+	request_ring_take(request_source(&t->r->agent), &s, sizeof(s));
+}
+
+static void answers_statements(void **state)
+{
+	const struct request_statement bound = {.weight = 1, .service = FIRST + 1, .prepared = 9};
+	struct api *t = *state;
+	const cJSON *list, *item;
+	cJSON *json, *services;
+
+	fill(t->r);
+	executes(t, 2, "select 'secret'");
+	executes(t, 1, "delete from \"a\tb\"");
+	request_ring_take(request_source(&t->r->agent), &bound, sizeof(bound));
+	json = get(t, "/api/services/statements");
+	services = get(t, "/api/services?direction=outbound");
+	assert_int_equal(t->status, 200);
+	assert_near(number(json, "total"), 3, 0);
+	list = at(json, "statements");
+	assert_int_equal(cJSON_GetArraySize(list), 3);
+	item = list->child;
+	assert_string_equal(string(item, "statement"), "select ?");
+	assert_string_equal(string(item, "service"), "web:unix");
+	assert_string_equal(string(item, "protocol"), "postgresql");
+	assert_string_equal(string(item, "direction"), "outbound");
+	assert_near(number(item, "samples"), 1, 0);
+	assert_near(number(item, "share"), 0.5, 0);
+	/* the two rates are of moments that follow each other */
+	assert_true(number(item, "rate_estimated") >=
+		    number(at(services, "services")->child, "rate") / 2);
+	assert_string_equal(string(item->next, "statement"), "delete from \"a?b\"");
+	assert_true(is_null(item->next->next, "statement"));
+	cJSON_Delete(json);
+	cJSON_Delete(services);
+	json = get(t, "/api/services/statements?limit=1&offset=1&service=web:unix");
+	assert_near(number(json, "total"), 3, 0);
+	assert_int_equal(cJSON_GetArraySize(at(json, "statements")), 1);
+	assert_near(number(at(json, "statements")->child, "share"), 0.25, 0);
+	cJSON_Delete(json);
+	json = get(t, "/api/services/statements?service=web:80");
+	assert_near(number(json, "total"), 0, 0);
+	cJSON_Delete(json);
+	cJSON_Delete(get(t, "/api/services/statements?limit=0"));
+	assert_int_equal(t->status, 400);
+	requests_fini(t->r);
+	cJSON_Delete(get(t, "/api/services/statements"));
+	assert_int_equal(t->status, 503);
+	assert_int_equal(requests_init(t->r), 0);
+}
+
 /* --- the description */
 
 /* What a schema says of an object, with what it takes from others by allOf. */
@@ -455,6 +513,11 @@ static void describes_what_it_answers(void **state)
 	check_described(schemas, "Slow", json);
 	check_described(schemas, "SlowRequest", at(json, "slow")->child);
 	cJSON_Delete(json);
+	executes(t, 1, "select 1");
+	json = get(t, "/api/services/statements");
+	check_described(schemas, "Statements", json);
+	check_described(schemas, "Statement", at(json, "statements")->child);
+	cJSON_Delete(json);
 	cJSON_Delete(api);
 }
 
@@ -462,9 +525,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-	    TEST(answers_services),    TEST(answers_a_part_of_them),	TEST(says_that_it_is_off),
-	    TEST(the_status_says_how), TEST(answers_slow_requests),	TEST(names_the_peer),
-	    TEST(waits_for_names),     TEST(describes_what_it_answers),
+	    TEST(answers_services),	     TEST(answers_a_part_of_them),
+	    TEST(says_that_it_is_off),	     TEST(the_status_says_how),
+	    TEST(answers_slow_requests),     TEST(names_the_peer),
+	    TEST(waits_for_names),	     TEST(answers_statements),
+	    TEST(describes_what_it_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
