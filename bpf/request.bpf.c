@@ -46,7 +46,7 @@ static __always_inline struct request_work *request_work(void)
 /* --- connections */
 
 /* The direction of a TCP connection: what came first, if it is young, else whether its port is (or
- * was) listened on. */
+ * was) listened on. -1: not known yet. */
 static __always_inline int direction_of_tcp(struct sock *sk, bool received)
 {
 	struct tcp_sock *tp = tcp_of(sk);
@@ -55,6 +55,8 @@ static __always_inline int direction_of_tcp(struct sock *sk, bool received)
 		return TCP_INBOUND;
 	if (!received && !tp->bytes_received)
 		return TCP_OUTBOUND;
+	if (!request_control.ports_known)
+		return -1;
 	return is_listened(sk->__sk_common.skc_num) ? TCP_INBOUND : TCP_OUTBOUND;
 }
 

@@ -79,13 +79,16 @@ static __always_inline bool ends(const struct request_connection *c, const struc
 	return (__s32)(s->seq + s->bytes - c->next[flow]) <= 0;
 }
 
-/* What came first, if the connection is young, else whether its port is (or was) listened on. */
+/* What came first, if the connection is young, else whether its port is (or was) listened on. -1:
+ * not known yet. */
 static __always_inline int direction_of(struct bpf_sock *sk, struct bpf_tcp_sock *tp, bool received)
 {
 	if (received && !tp->data_segs_out)
 		return TCP_INBOUND;
 	if (!received && !tp->bytes_received)
 		return TCP_OUTBOUND;
+	if (!request_control.ports_known)
+		return -1;
 	return is_listened(sk->src_port) ? TCP_INBOUND : TCP_OUTBOUND;
 }
 
@@ -113,7 +116,7 @@ static __always_inline struct request_connection *meet(struct bpf_sock *sk, cons
 	if (!tp || s->seq != (received ? tp->rcv_nxt : tp->snd_nxt))
 		return NULL; /* not in order: it has to begin with a request */
 	direction = direction_of(sk, tp, received);
-	if (received != (direction == TCP_INBOUND) ||
+	if (direction < 0 || received != (direction == TCP_INBOUND) ||
 	    (direction == TCP_OUTBOUND && !request_outbound))
 		return NULL;
 	return follow(sk, tp, direction, s->seq);

@@ -232,7 +232,7 @@ struct request_totals { /* [CPU % shards] */
 struct request_control {
 	__u32 connections;
 	__u32 next_service, next_operation; /* the number of slots: none is free */
-	__u32 pad;
+	__u32 ports_known; /* by the keeper: tcp_listened has all that were listened on before */
 	__u64 clock_jiffies, clock_ns;	 /* the kernel's count of ticks at a moment; 0: none yet */
 	__u32 seen;			 /* connections met by the count that runs */
 	__u32 seen_of[REQUEST_SERVICES]; /* ... that carry requests of a service */

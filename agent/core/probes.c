@@ -263,6 +263,8 @@ int probes_load(const struct config *config, struct shared *s, struct probes **r
 			say(p, i, PROBE_FAILED, s->btf);
 	}
 	log_failures(s);
+	if (!p->probe[TCP].loaded)
+		probes_first_sweep_done(p); /* there will be none */
 	probes_map_own(p);
 	p->config = NULL;
 	btf__free(btf);
@@ -377,8 +379,12 @@ void probes_open_window(struct probes *p, uint64_t since_ns)
 
 void probes_first_sweep_done(struct probes *p)
 {
+	struct request_control *control = probes_request_control(p);
+
 	if (p->probe[TCP].loaded)
 		p->tcp->data->tcp_first_sweep = 0;
+	if (control)
+		__atomic_store_n(&control->ports_known, 1, __ATOMIC_RELAXED);
 }
 
 int probes_runs(struct probes *p, struct probe_run *ret, uint32_t n)

@@ -3,12 +3,12 @@
 fell silent give theirs back, and the sum over all is always what was made."""
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 
 from common import ENV, HERE, REQUESTS, Skip, Trimtab, check, main, read, until
 from lib import end, free_port, start
-from servers import Http
 
 SLOTS = 120
 PORTS = 100  # each is a service of the server's and one of its clients'
@@ -53,17 +53,24 @@ def server(n, port=0, group=None):
         end(process)
 
 
-def ask(port, path="/a"):
-    with Http(port) as c:
-        check(c.get(path)[0] == 200, "not answered")
+def ping(connection):
+    connection.sendall(b"*1\r\n$4\r\nPING\r\n")
+    check(connection.recv(99) == b"+PONG\r\n", "not answered")
+
+
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), 10)
+
+
+def ask(port):
+    with connect(port) as connection:
+        ping(connection)
 
 
 def counts(reading, port=None, direction="inbound"):
-    """Requests by HTTP that were counted, of one port or of all but those that ask for this."""
-    own = str(program.address[1])
-    services = [(m["labels"]["service"].rsplit(":", 1)[-1], m["value"])
-                for m in reading.having(REQUESTS, direction=direction, protocol="http")]
-    return sum(n for at, n in services if at == str(port) or port is None and at != own)
+    """Requests of Redis' protocol, which nobody else speaks here, of one port or all."""
+    return sum(m["value"] for m in reading.having(REQUESTS, direction=direction, protocol="redis")
+               if port is None or m["labels"]["service"].endswith(f":{port}"))
 
 
 def named(reading):
@@ -87,9 +94,9 @@ def test_slots_come_back():
         ask(again)
         until("the unit's name", lambda: (f"again:{again}", "inbound") in named(read(program)))
     with unit("second", "again.service") as group, server(1, again, group), \
-            server(PORTS) as ports, Http(ports[0]) as kept, Http(again) as stays:
-        stays.get("/a")
-        kept.get("/kept")
+            server(PORTS) as ports, connect(ports[0]) as kept, connect(again) as stays:
+        ping(stays)
+        ping(kept)
         made += 3
         rises_to("the unit that was restarted",
                  lambda: counts(read(program), again), 2)
@@ -114,7 +121,7 @@ def test_slots_come_back():
         check(counts(after, again) == 2, f"of the unit {counts(after, again)} are left, must be 2")
 
         for _ in range(KEPT):
-            kept.get("/kept")
+            ping(kept)
         made += KEPT
         rises_to("what the connection that stayed served",
                  lambda: counts(read(program), ports[0]), 1 + 1 + KEPT)

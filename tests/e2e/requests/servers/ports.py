@@ -1,11 +1,10 @@
-"""ports.py N [PORT] - HTTP on N ports (the first one given, the others free ones), which it prints in
-one line; every request is answered with 200."""
+"""ports.py N [PORT] - Redis' protocol on N ports (the first one given, the others free ones), which it
+prints in one line; every PING is answered."""
 import selectors
 import socket
 import sys
 
 n, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 ready = selectors.DefaultSelector()
 ports = []
 
@@ -13,7 +12,7 @@ ports = []
 def serve(connection):
     data = connection.recv(4096)
     if data:
-        connection.sendall(ANSWER * data.count(b"\r\n\r\n"))
+        connection.sendall(b"+PONG\r\n" * data.count(b"PING"))
     else:
         ready.unregister(connection)
         connection.close()
